@@ -1,0 +1,135 @@
+//! Exact decimal numbers as meters print them.
+//!
+//! A mantissa and a power of ten; never a binary fraction. Keeps the places the meter sent (`00.120` and `0.12` are equal
+//! in value and print differently). At most 18 digits, so the mantissa cannot overflow.
+
+use std::fmt;
+
+/// `mantissa × 10^-places`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Decimal {
+    /// All digits as one integer, with the sign. |mantissa| < 10^18.
+    pub mantissa: i64,
+    /// Digits after the point; 0 to 18.
+    pub places: u8,
+}
+
+impl Decimal {
+    /// Most digits that are read; more is no number a meter sends.
+    pub const MAX_DIGITS: usize = 18;
+
+    /// A whole number. Digits beyond [`Self::MAX_DIGITS`] saturate.
+    pub const fn whole(count: i64) -> Self {
+        const LIMIT: i64 = 999_999_999_999_999_999;
+        let mantissa = if count > LIMIT {
+            LIMIT
+        } else if count < -LIMIT {
+            -LIMIT
+        } else {
+            count
+        };
+        Self { mantissa, places: 0 }
+    }
+
+    /// Reads `-?digits(.digits)?`, leading zeros allowed. `None` for anything else, the empty text included.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let (negative, digits) = match text.split_first()? {
+            (b'-', rest) => (true, rest),
+            _ => (false, text),
+        };
+        let mut mantissa = 0_i64;
+        let mut count = 0_usize;
+        let mut places = None;
+        for &byte in digits {
+            match byte {
+                b'0'..=b'9' => {
+                    if count == Self::MAX_DIGITS {
+                        return None;
+                    }
+                    mantissa = mantissa * 10 + i64::from(byte - b'0');
+                    // Leading zeros are no digits that count.
+                    count += usize::from(mantissa != 0);
+                    places = match places {
+                        Some(18) => return None,
+                        Some(places) => Some(places + 1),
+                        None => None,
+                    };
+                }
+                b'.' if places.is_none() => places = Some(0),
+                _ => return None,
+            }
+        }
+        if !digits.iter().any(u8::is_ascii_digit) {
+            return None;
+        }
+        Some(Self { mantissa: if negative { -mantissa } else { mantissa }, places: places.unwrap_or(0) })
+    }
+
+    /// The value times 10^`exponent`, exactly; trailing places are kept where they stay places. `None` when it overflows.
+    pub fn scaled(self, exponent: i8) -> Option<Self> {
+        let places = i16::from(self.places) - i16::from(exponent);
+        if places >= 0 {
+            return (places <= 18).then_some(Self { mantissa: self.mantissa, places: places as u8 });
+        }
+        let factor = 10_i64.checked_pow(u32::from(places.unsigned_abs()))?;
+        let mantissa = self.mantissa.checked_mul(factor)?;
+        (mantissa.unsigned_abs() < 10_u64.pow(18)).then_some(Self { mantissa, places: 0 })
+    }
+
+    /// The value in thousandths, rounded toward zero (a register never shows energy that it has not counted yet).
+    /// `None` when it overflows.
+    pub fn thousandths(self) -> Option<i64> {
+        if self.places <= 3 {
+            self.mantissa.checked_mul(10_i64.pow(u32::from(3 - self.places)))
+        } else {
+            Some(self.mantissa / 10_i64.pow(u32::from(self.places - 3)))
+        }
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.mantissa < 0 { "-" } else { "" };
+        let divisor = 10_u64.pow(u32::from(self.places.min(18)));
+        let (whole, fraction) = (self.mantissa.unsigned_abs() / divisor, self.mantissa.unsigned_abs() % divisor);
+        if self.places == 0 {
+            write!(formatter, "{sign}{whole}")
+        } else {
+            write!(formatter, "{sign}{whole}.{fraction:0width$}", width = usize::from(self.places))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Option<&str>) {
+        assert_eq!(Decimal::parse(text.as_bytes()).map(|number| number.to_string()).as_deref(), expect);
+    }
+
+    #[test]
+    fn reads_what_meters_print() {
+        check("001247.747", Some("1247.747"));
+        check("-00.024", Some("-0.024"));
+        check("000747.85", Some("747.85"));
+        check("006545766", Some("6545766"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_number() {
+        for text in ["", "-", ".", "1.2.3", "1e5", "+1", "0x10", " 1", "9999999999999999999"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_prefix_moves_the_point_and_nothing_else() {
+        let kilo = |text: &str| Decimal::parse(text.as_bytes()).and_then(|number| number.scaled(3));
+        assert_eq!(kilo("52185.7825309").map(|number| number.to_string()).as_deref(), Some("52185782.5309"));
+        assert_eq!(kilo("0.98").map(|number| number.to_string()).as_deref(), Some("980"));
+        assert_eq!(kilo("52185.7825309").and_then(Decimal::thousandths), Some(52_185_782_530));
+        assert_eq!(Decimal::parse(b"999999999999999999").and_then(|number| number.scaled(1)), None);
+    }
+}

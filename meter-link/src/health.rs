@@ -1,0 +1,119 @@
+//! How a meter's link is doing: what it hears, what fails, what it waits for.
+//!
+//! Kept by the meter's task, shown on every screen that mentions the meter. Holds counts and states, never bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::country::Country;
+
+/// A meter's health since its task started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// What the link is doing.
+    pub state: LinkState,
+    /// Why it is not live, if it is not.
+    pub problem: Option<LinkProblem>,
+    /// Speed and framing of a serial line, like `115200 8N1`, once found; what is being tried until then.
+    pub line_settings: Option<String>,
+    /// The protocol, once recognised: `p1`.
+    pub protocol: Option<String>,
+    /// The meter's identification line, without a serial number.
+    pub identification: Option<String>,
+    /// The country profile, once recognised.
+    pub country: Option<Country>,
+    /// Bytes heard.
+    pub bytes: u64,
+    /// Frames whose checksum held or that carry none.
+    pub frames: u64,
+    /// Frames whose checksum failed.
+    pub checksum_failures: u64,
+    /// Frames, lines or values that could not be understood where they should have been.
+    pub decode_errors: u64,
+    /// Frames whose authentication tag failed, was missing, or whose invocation counter was not fresh.
+    pub rejected: u64,
+    /// How often the link was opened again.
+    pub reconnects: u64,
+    /// Whether the meter's key fits.
+    pub key: KeyState,
+    /// Arrival of the last good frame, milliseconds since 1970 UTC.
+    pub last_frame_utc_milliseconds: Option<i64>,
+    /// Usual time between good frames.
+    pub interval_milliseconds: Option<u32>,
+    /// Meter's clock minus host's clock at the last frame, smoothed over nothing.
+    pub clock_offset_milliseconds: Option<i64>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            state: LinkState::Opening,
+            problem: None,
+            line_settings: None,
+            protocol: None,
+            identification: None,
+            country: None,
+            bytes: 0,
+            frames: 0,
+            checksum_failures: 0,
+            decode_errors: 0,
+            rejected: 0,
+            reconnects: 0,
+            key: KeyState::NotNeeded,
+            last_frame_utc_milliseconds: None,
+            interval_milliseconds: None,
+            clock_offset_milliseconds: None,
+        }
+    }
+}
+
+/// What a link is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// Being opened for the first time.
+    Opening,
+    /// Open; no good frame yet, or none for longer than three intervals and at least ten seconds.
+    Listening,
+    /// Good frames arrive.
+    Live,
+    /// Broken; will be opened again after a pause.
+    Waiting,
+    /// A recorded file has been read to its end.
+    Ended,
+    /// Needs a person; see the problem.
+    Stopped,
+}
+
+/// Why a link is not live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkProblem {
+    /// Another program holds the port.
+    Busy,
+    /// The other side closed or the device went away.
+    Closed,
+    /// The program may not open the port.
+    Denied,
+    /// The name, address, file or port does not exist.
+    NotFound,
+    /// The other side refuses connections.
+    Refused,
+    /// No byte within ten seconds.
+    Silent,
+    /// Bytes arrive, but no frame of a known protocol.
+    Unrecognised,
+}
+
+/// Whether a meter's key is there and right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// The meter sends in clear.
+    NotNeeded,
+    /// The meter encrypts, and there is no key.
+    Needed,
+    /// There is a key, and the last frame does not open with it.
+    Wrong,
+    /// The last frame opened.
+    Fits,
+}

@@ -1,0 +1,19 @@
+//! Bytes from a household's meter to exact readings.
+//!
+//! The core is sans-IO and sans-clock: it takes bytes, values and `now`, and gives frames, telegrams and readings. With
+//! no feature it builds for wasm32 and is what the user interface shares with the backend. Only [`link`] opens ports, and
+//! only `meter` reads a clock.
+//!
+//! Features: `serial`, `tcp` and `file` each add one link; `task` (switched on by them) adds `meter`, which joins a
+//! link and a protocol.
+
+pub mod country;
+pub mod decimal;
+pub mod health;
+pub mod link;
+#[cfg(feature = "task")]
+pub mod meter;
+pub mod obis;
+pub mod reading;
+pub mod security;
+pub mod units;

@@ -1,0 +1,2 @@
+//! The household in a window.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Multi-step commands.
+fn main() {}
