@@ -44,10 +44,25 @@ pub struct Home {
     pub utc_offset_seconds: i32,
     /// The backend's clock when this was written.
     pub now_utc_milliseconds: i64,
+    /// Whether what arrives is being kept.
+    pub recording: Recording,
     /// What this host can do beyond the calls.
     pub capabilities: Vec<Capability>,
-    /// Days for which history exists: the first, as `YYYY-MM-DD` in the home's zone.
+    /// First day for which history exists, `YYYY-MM-DD` in the home's zone.
     pub first_date: Option<String>,
+}
+
+/// Whether what arrives is being kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recording {
+    /// The database is damaged; it is kept as it is and nothing is written to it.
+    Damaged,
+    /// Yes.
+    #[default]
+    Fine,
+    /// The disk is full or refuses; readings wait in memory, the newest hour of them.
+    Waiting,
 }
 
 /// What only some hosts can do; a screen asks before it offers.

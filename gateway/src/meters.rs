@@ -1,0 +1,124 @@
+//! The host's side of paired meters: one task each, started and stopped as the home orders.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use contract::calls::{AddMeter, Calls as _};
+use contract::error::ErrorCode;
+use contract::live::{MeterId, Role};
+use household::home::{Household, MeterOrder, SIMULATED};
+use meter_link::health::{Health, LinkProblem, LinkState};
+use meter_link::meter::{Config, MeterEvent};
+use meter_link::security::KeyPair;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Events that may wait between a meter's task and the recorder.
+const EVENTS: usize = 64;
+/// The simulated home is always the same one, so that its registers go on where they were.
+const SEED: &str = "7";
+
+/// Serves the home's orders and its clock until the home is closed.
+pub async fn serve(household: Household, mut orders: mpsc::UnboundedReceiver<MeterOrder>) {
+    let mut tasks: HashMap<MeterId, AbortHandle> = HashMap::new();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(MeterOrder::Start { meter, address, keys }) => {
+                    let task = tokio::spawn(read(household.clone(), meter, address, keys));
+                    if let Some(old) = tasks.insert(meter, task.abort_handle()) {
+                        old.abort();
+                    }
+                }
+                Some(MeterOrder::Stop(meter)) => {
+                    if let Some(task) = tasks.remove(&meter) {
+                        task.abort();
+                    }
+                }
+                None => return,
+            },
+            _ = second.tick() => household.tick().await,
+        }
+    }
+}
+
+/// Pairs the meter of the command line unless it is paired already.
+pub async fn pair(household: &Household, address: &str) -> Result<(), String> {
+    let request = AddMeter { address: address.to_owned(), name: String::new(), role: Role::Connection };
+    match household.add_meter(request).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code == ErrorCode::AlreadyThere => Ok(()),
+        Err(error) => Err(format!("--meter {address}: {error}")),
+    }
+}
+
+/// Reads one meter for as long as it is paired.
+async fn read(household: Household, meter: MeterId, address: String, keys: Vec<KeyPair>) {
+    // Held while the meter is read; the process ends with it.
+    let mut simulated = None;
+    let link = if address == SIMULATED {
+        match simulate().await {
+            Ok((process, link)) => {
+                simulated = Some(process);
+                link
+            }
+            Err(error) => {
+                tracing::warn!("simulated home: {error}");
+                let health =
+                    Health { state: LinkState::Stopped, problem: Some(LinkProblem::NotFound), ..Health::default() };
+                household.hear(meter, MeterEvent::Health(Box::new(health))).await;
+                return;
+            }
+        }
+    } else {
+        address
+    };
+    let address = match link.parse() {
+        Ok(address) => address,
+        Err(expected) => {
+            tracing::warn!(meter = meter.0, "address: {expected}");
+            return;
+        }
+    };
+    let (events, mut told) = mpsc::channel(EVENTS);
+    let task = meter_link::meter::run(Config { address, keys }, events);
+    let forward = async {
+        while let Some(event) = told.recv().await {
+            household.hear(meter, event).await;
+        }
+    };
+    tokio::join!(task, forward);
+    drop(simulated);
+}
+
+/// The simulated home's program, if it lies beside this one.
+pub fn simulator() -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?.with_file_name(format!("simulated-home{}", std::env::consts::EXE_SUFFIX));
+    path.is_file().then_some(path)
+}
+
+/// Starts a simulated home behind a pseudo-terminal; gives the address it prints.
+async fn simulate() -> Result<(Child, String), String> {
+    let program = simulator().ok_or("its program is not installed beside this one")?;
+    let mut process = Command::new(program)
+        .args(["--pty", "--seed", SEED])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let output = process.stdout.take().ok_or("it has no output")?;
+    let mut lines = BufReader::new(output).lines();
+    let line = lines.next_line().await.map_err(|error| error.to_string())?.ok_or("it ended at once")?;
+    let said: serde_json::Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+    let address = said.get("address").and_then(serde_json::Value::as_str).ok_or("it names no address")?.to_owned();
+    // Its later words are for tests; an unread pipe must not stop it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Ok((process, address))
+}

@@ -1,0 +1,121 @@
+//! The command line that the window and the headless host share.
+
+use std::path::PathBuf;
+
+use contract::calls::Port;
+use contract::live::Capability;
+use household::secrets::Secrets;
+
+use crate::meters;
+
+/// What both programs are started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of the database.
+    pub folder: PathBuf,
+    /// Where its key is.
+    pub secrets: Secrets,
+    /// A meter to pair if it is not paired yet.
+    pub meter: Option<String>,
+    /// Folder of the page; only the headless host needs it.
+    pub page: Option<PathBuf>,
+    /// Loopback address and port to serve at; only the headless host needs it.
+    pub listen: std::net::SocketAddr,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To be told how to ask.
+    Help,
+    /// To run.
+    Run(Box<Options>),
+}
+
+/// The help text's part that both programs share.
+pub const HELP: &str = "\
+  --meter ADDRESS   pair this meter: serial:/dev/ttyUSB0, tcp://host:port, file:capture.txt or simulated
+  --data FOLDER     keep the home here instead of the user's data folder
+  --key-file FILE   keep the database's key in this file (mode 0600) instead of the operating system's secret store
+  --page FOLDER     serve the page from here (headless only)
+  --listen ADDRESS  serve at this loopback address and port (headless only; 127.0.0.1:8420, port 0 takes a free one)
+  --help            say this";
+
+/// Where the page is served unless told otherwise. Unassigned by IANA, and the same after a restart, so a kept link works.
+const LISTEN: std::net::SocketAddr =
+    std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8420);
+
+/// Reads the command line. The error says what is wrong with it.
+pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked, String> {
+    use lexopt::prelude::*;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let (mut folder, mut key_file, mut meter, mut page, mut listen) = (None, None, None, None, LISTEN);
+    let words = |error: lexopt::Error| error.to_string();
+    while let Some(argument) = parser.next().map_err(words)? {
+        match argument {
+            Long("data") => folder = Some(PathBuf::from(parser.value().map_err(words)?)),
+            Long("help") | Short('h') => return Ok(Asked::Help),
+            Long("key-file") => key_file = Some(PathBuf::from(parser.value().map_err(words)?)),
+            Long("listen") => listen = parser.value().and_then(|value| value.parse()).map_err(words)?,
+            Long("meter") => meter = Some(parser.value().and_then(|value| value.parse()).map_err(words)?),
+            Long("page") => page = Some(PathBuf::from(parser.value().map_err(words)?)),
+            other => return Err(words(other.unexpected())),
+        }
+    }
+    if !listen.ip().is_loopback() {
+        return Err(format!("--listen takes a loopback address only, so that nobody else reaches the home: {listen}"));
+    }
+    let folder = match folder {
+        Some(folder) => folder,
+        None => dirs::data_dir().ok_or("there is no home folder to keep data in; use --data FOLDER")?.join("wattle"),
+    };
+    let secrets = key_file.map_or(Secrets::OperatingSystem, Secrets::File);
+    Ok(Asked::Run(Box::new(Options { folder, secrets, meter, page, listen })))
+}
+
+impl Options {
+    /// How the home is opened on this host.
+    pub fn home(&self) -> household::home::Options {
+        let mut capabilities = vec![Capability::SerialPorts];
+        if meters::simulator().is_some() {
+            capabilities.push(Capability::SimulatedHome);
+        }
+        household::home::Options {
+            folder: self.folder.clone(),
+            secrets: self.secrets.clone(),
+            capabilities,
+            list_ports: ports,
+        }
+    }
+}
+
+/// Serial ports that could lead to a meter, by their stable names where there are some.
+fn ports() -> Vec<Port> {
+    let list = |folder: &str, wanted: fn(&str) -> bool| {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy())))
+            .collect();
+        paths.sort();
+        paths
+    };
+    let named = list("/dev/serial/by-id", |_| true);
+    let reached: Vec<PathBuf> = named.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let plain = list("/dev", |name| {
+        ["ttyUSB", "ttyACM", "ttyAMA", "cu.usbserial", "cu.usbmodem"].iter().any(|kind| name.starts_with(kind))
+    });
+    named
+        .into_iter()
+        .chain(plain.into_iter().filter(|path| !reached.contains(path)))
+        .map(|path| Port {
+            description: path
+                .file_name()
+                .map(|name| name.to_string_lossy().replace(['_', '-'], " "))
+                .unwrap_or_default(),
+            address: format!("serial:{}", path.display()),
+        })
+        .collect()
+}

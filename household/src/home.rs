@@ -1,0 +1,238 @@
+//! The household as its calls: one home, opened, answering and recording.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use contract::calls::{About, AboutReply, AddMeter, Calls, History, Port, Ports, RemoveMeter, SetMeterKey, SetZone};
+use contract::error::{CallError, ErrorCode};
+use contract::history::HistoryReply;
+use contract::live::{Capability, Home, MeterId, Recording};
+use meter_link::link::Address;
+use meter_link::meter::MeterEvent;
+use meter_link::security::KeyPair;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::calendar::Calendar;
+use crate::history;
+use crate::live::{Live, Watch};
+use crate::recorder::{Command, Recorder, host_clock, keep_setting, setting};
+use crate::secrets::Secrets;
+use crate::store::{Store, StoreError, identity, random_hexadecimal};
+
+/// The address that stands for a simulated home, where the host has one.
+pub const SIMULATED: &str = "simulated";
+/// Commands that may wait for the recorder: several seconds of every meter a home can have.
+const COMMANDS: usize = 256;
+
+/// How a home is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder of the database.
+    pub folder: PathBuf,
+    /// Where its key is.
+    pub secrets: Secrets,
+    /// What this host can do.
+    pub capabilities: Vec<Capability>,
+    /// Lists its serial ports; may block.
+    pub list_ports: fn() -> Vec<Port>,
+}
+
+/// What the host has to do for the home's meters.
+#[derive(Debug)]
+pub enum MeterOrder {
+    /// Start reading; tell [`Household::hear`] what comes.
+    Start {
+        /// Which.
+        meter: MeterId,
+        /// Its address: a link's, or [`SIMULATED`].
+        address: String,
+        /// Keys to try, newest first.
+        keys: Vec<KeyPair>,
+    },
+    /// Stop reading.
+    Stop(MeterId),
+}
+
+/// One home. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Household {
+    store: Store,
+    live: Live,
+    commands: mpsc::Sender<Command>,
+    secrets: Secrets,
+    capabilities: Arc<[Capability]>,
+    list_ports: fn() -> Vec<Port>,
+    page_key: Arc<str>,
+}
+
+impl Household {
+    /// Opens the home in a folder, or begins a new one. Blocks; never call it from asynchronous code.
+    pub fn open(options: Options) -> Result<(Self, mpsc::UnboundedReceiver<MeterOrder>), StoreError> {
+        let (store, writer) = Store::open(&options.folder, &options.secrets)?;
+        let page_key = match setting(&writer, "page_key")? {
+            Some(key) => key,
+            None => {
+                let key = random_hexadecimal::<32>();
+                keep_setting(&writer, "page_key", &key)?;
+                key
+            }
+        };
+        let home = Home {
+            zone: String::new(),
+            utc_offset_seconds: 0,
+            now_utc_milliseconds: host_clock(),
+            recording: Recording::Fine,
+            capabilities: options.capabilities.clone(),
+            first_date: None,
+        };
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let identity = identity(&options.folder)?;
+        let (recorder, live) = Recorder::open(writer, options.secrets.clone(), identity, home, orders, host_clock)?;
+        let (commands, commanded) = mpsc::channel(COMMANDS);
+        std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || recorder.run(commanded))
+            .map_err(|source| StoreError::Io { path: options.folder.clone(), source })?;
+        let household = Self {
+            store,
+            live,
+            commands,
+            secrets: options.secrets,
+            capabilities: options.capabilities.into(),
+            list_ports: options.list_ports,
+            page_key: page_key.into(),
+        };
+        Ok((household, ordered))
+    }
+
+    /// What the owner's link to the page carries; whoever has it sees and does everything.
+    pub fn page_key(&self) -> &str {
+        &self.page_key
+    }
+
+    /// Joins the screens that are told what happens.
+    pub fn watch(&self) -> Watch {
+        self.live.watch()
+    }
+
+    /// Takes what a meter's task tells.
+    pub async fn hear(&self, meter: MeterId, event: MeterEvent) {
+        // Only a closed home cannot hear.
+        let _ = self.commands.send(Command::Event(meter, event)).await;
+    }
+
+    /// Lets the home notice that time passes; the host calls it once a second.
+    pub async fn tick(&self) {
+        let _ = self.commands.send(Command::Tick).await;
+    }
+
+    /// Whether no meter is paired yet.
+    pub fn is_new(&self) -> bool {
+        self.live.look(|state| state.meters.is_empty())
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, CallError>>) -> Command,
+    ) -> Result<T, CallError> {
+        let closed = |_| CallError::new(ErrorCode::StoreUnavailable, "the recorder has stopped");
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| closed(()))?;
+        answer.await.map_err(|_| closed(()))?
+    }
+
+    /// Runs a question to the database beside the recorder.
+    async fn question<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let store = self.store.clone();
+        let unavailable = |message: String| CallError::new(ErrorCode::StoreUnavailable, message);
+        tokio::task::spawn_blocking(move || question(&store))
+            .await
+            .map_err(|_| unavailable("the question was broken off".to_owned()))?
+            .map_err(|error| unavailable(error.to_string()))
+    }
+
+    fn can(&self, capability: Capability) -> Result<(), CallError> {
+        if self.capabilities.contains(&capability) {
+            return Ok(());
+        }
+        Err(CallError::new(ErrorCode::Unsupported, "this host cannot do that"))
+    }
+}
+
+impl Calls for Household {
+    async fn about(&self, _: About) -> Result<AboutReply, CallError> {
+        let key_place = self.secrets.place();
+        self.question(move |store| {
+            let readings = store.read(|connection| {
+                Ok(connection.query_row("SELECT count(*) FROM reading", [], |row| row.get::<_, i64>(0))?)
+            })?;
+            Ok(AboutReply {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                data_folder: store.path().parent().unwrap_or(store.path()).display().to_string(),
+                key_place,
+                database_bytes: store.bytes(),
+                readings: readings.unsigned_abs(),
+            })
+        })
+        .await
+    }
+
+    async fn add_meter(&self, request: AddMeter) -> Result<MeterId, CallError> {
+        if request.name.chars().count() > 80 {
+            return Err(CallError::invalid("name", "a name has at most 80 characters"));
+        }
+        if request.address == SIMULATED {
+            self.can(Capability::SimulatedHome)?;
+        } else {
+            let address = request.address.parse::<Address>();
+            if let Address::Serial(_) = address.map_err(|expected| CallError::invalid("address", expected))? {
+                self.can(Capability::SerialPorts)?;
+            }
+        }
+        self.ask(|reply| Command::AddMeter(request, reply)).await
+    }
+
+    async fn history(&self, request: History) -> Result<HistoryReply, CallError> {
+        let (zone, points) = self.live.look(|state| {
+            let points: Vec<_> = state.points.values().map(|point| (point.id, point.kind)).collect();
+            (state.home.zone.clone(), points)
+        });
+        let calendar = Calendar::new(&zone).unwrap_or_else(Calendar::of_this_host);
+        let now = host_clock();
+        let date = match &request.date {
+            Some(text) => text.parse().map_err(|_| CallError::invalid("date", "expected a date like 2026-10-25"))?,
+            None => calendar.date(now),
+        };
+        self.question(move |store| {
+            store.read(|connection| {
+                history::answer(connection, &calendar, &points, (request.period, date, request.resolution), now)
+            })
+        })
+        .await
+    }
+
+    async fn ports(&self, _: Ports) -> Result<Vec<Port>, CallError> {
+        self.can(Capability::SerialPorts)?;
+        tokio::task::spawn_blocking(self.list_ports)
+            .await
+            .map_err(|_| CallError::new(ErrorCode::Unsupported, "ports cannot be listed"))
+    }
+
+    async fn remove_meter(&self, request: RemoveMeter) -> Result<(), CallError> {
+        self.ask(|reply| Command::RemoveMeter(request.meter, reply)).await
+    }
+
+    async fn set_meter_key(&self, request: SetMeterKey) -> Result<(), CallError> {
+        let authentication = request.authentication_key.as_ref().map(|key| key.0.as_str());
+        let keys = KeyPair::parse(&request.decryption_key.0, authentication)
+            .ok_or_else(|| CallError::invalid("decryption_key", "a key has 32 hexadecimal digits"))?;
+        self.ask(|reply| Command::SetMeterKey(request.meter, keys, reply)).await
+    }
+
+    async fn set_zone(&self, request: SetZone) -> Result<(), CallError> {
+        self.ask(|reply| Command::SetZone(request.zone, reply)).await
+    }
+}

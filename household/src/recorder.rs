@@ -1,0 +1,494 @@
+//! The single writer: what meters say becomes committed history, then news.
+//!
+//! One thread owns the writing connection and everything that decides what is booked. For each reading: find its points,
+//! book its registers, commit, and only then change what screens see. A reading that cannot be committed is not announced;
+//! it waits in memory, the newest hour of them.
+
+mod point;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use contract::calls::AddMeter;
+use contract::error::{CallError, ErrorCode};
+use contract::live::{Finding, Home, MeterId, MeterState, PointKind, Recording, Role, Today};
+use contract::notice::Notice;
+use jiff::Timestamp;
+use meter_link::health::{Health, KeyState, LinkProblem, LinkState};
+use meter_link::meter::{Arrived, MeterEvent};
+use meter_link::reading::{Medium, Reading};
+use meter_link::security::KeyPair;
+use rusqlite::{Connection, Transaction, params};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::calendar::{Calendar, Interval};
+use crate::history;
+use crate::home::MeterOrder;
+use crate::live::{LastHour, Live, State};
+use crate::secrets::Secrets;
+use crate::store::StoreError;
+use point::Point;
+
+/// Readings that wait while the disk is full: an hour of one a second.
+const WAITING_ROOM: usize = 3_600;
+/// A meter's clock further off than this is not believed: no time zone mistake is smaller, no honest drift larger.
+const CLOCK_TOLERANCE: i64 = 600_000;
+
+/// What the recorder is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    AddMeter(AddMeter, oneshot::Sender<Result<MeterId, CallError>>),
+    /// What a meter's task told, and the host's clock.
+    Event(MeterId, MeterEvent),
+    RemoveMeter(MeterId, oneshot::Sender<Result<(), CallError>>),
+    SetMeterKey(MeterId, KeyPair, oneshot::Sender<Result<(), CallError>>),
+    SetZone(String, oneshot::Sender<Result<(), CallError>>),
+    /// A second has passed.
+    Tick,
+}
+
+/// The writer and all it needs to decide.
+pub(crate) struct Recorder {
+    writer: Connection,
+    secrets: Secrets,
+    identity: String,
+    calendar: Calendar,
+    points: Vec<Point>,
+    live: Live,
+    orders: mpsc::UnboundedSender<MeterOrder>,
+    waiting: VecDeque<(MeterId, Box<Arrived>)>,
+    now: fn() -> i64,
+}
+
+impl Recorder {
+    /// Reads the home's last state from the database.
+    pub(crate) fn open(
+        mut writer: Connection,
+        secrets: Secrets,
+        identity: String,
+        mut home: Home,
+        orders: mpsc::UnboundedSender<MeterOrder>,
+        now: fn() -> i64,
+    ) -> Result<(Self, Live), StoreError> {
+        let calendar = zone(&mut writer)?;
+        home.zone = calendar.name().to_owned();
+        let points = point::load(&writer)?;
+        let meters = meters(&writer)?;
+        let state = State {
+            meters: meters.into_iter().map(|meter| (meter.id, meter)).collect(),
+            points: points.iter().map(|point| (point.id, point.state())).collect(),
+            today: Today::default(),
+            last_hour: LastHour::default(),
+            home,
+        };
+        let live = Live::new(state);
+        let recorder = Self {
+            writer,
+            secrets,
+            identity,
+            calendar,
+            points,
+            live: live.clone(),
+            orders,
+            waiting: VecDeque::new(),
+            now,
+        };
+        recorder.refresh()?;
+        for meter in recorder.live.look(|state| state.meters.values().cloned().collect::<Vec<_>>()) {
+            recorder.start(&meter);
+        }
+        Ok((recorder, live))
+    }
+
+    /// Works until nobody can ask any more.
+    pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Some(command) = commands.blocking_recv() {
+            match command {
+                Command::AddMeter(request, reply) => drop(reply.send(self.add_meter(&request))),
+                Command::Event(meter, MeterEvent::Health(health)) => self.hear_health(meter, *health),
+                Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear_reading(meter, arrived),
+                Command::RemoveMeter(meter, reply) => drop(reply.send(self.remove_meter(meter))),
+                Command::SetMeterKey(meter, keys, reply) => drop(reply.send(self.set_meter_key(meter, &keys))),
+                Command::SetZone(zone, reply) => drop(reply.send(self.set_zone(&zone))),
+                Command::Tick => self.tick(),
+            }
+        }
+    }
+
+    fn add_meter(&mut self, request: &AddMeter) -> Result<MeterId, CallError> {
+        let taken = self.live.look(|state| state.meters.values().any(|meter| meter.address == request.address));
+        if taken {
+            return Err(CallError::new(ErrorCode::AlreadyThere, "a meter is already read at this address"));
+        }
+        let role = match request.role {
+            Role::Connection => "connection",
+            Role::Generation => "generation",
+        };
+        self.writer
+            .execute(
+                "INSERT INTO meter (address, name, role, added_utc_milliseconds) VALUES (?, ?, ?, ?)",
+                params![request.address, request.name, role, (self.now)()],
+            )
+            .map_err(|error| refuse(&error.into()))?;
+        let meter = MeterState {
+            id: MeterId(self.writer.last_insert_rowid()),
+            name: request.name.clone(),
+            address: request.address.clone(),
+            role: request.role,
+            health: Health::default(),
+            finding: Finding::Listening,
+        };
+        self.start(&meter);
+        let id = meter.id;
+        self.live.change(|state| {
+            state.meters.insert(id, meter);
+            Some(state.lists())
+        });
+        Ok(id)
+    }
+
+    fn remove_meter(&mut self, id: MeterId) -> Result<(), CallError> {
+        if !self.live.look(|state| state.meters.contains_key(&id)) {
+            return Err(CallError::new(ErrorCode::NotFound, "there is no such meter"));
+        }
+        self.writer
+            .execute("UPDATE meter SET removed_utc_milliseconds = ? WHERE id = ?", params![(self.now)(), id.0])
+            .and_then(|_| self.writer.execute("UPDATE point SET meter = NULL WHERE meter = ?", params![id.0]))
+            .map_err(|error| refuse(&error.into()))?;
+        let _ = self.orders.send(MeterOrder::Stop(id));
+        for point in self.points.iter_mut().filter(|point| point.meter == Some(id)) {
+            point.meter = None;
+        }
+        let forgotten = self.secrets.forget(&self.key_name(id));
+        self.live.change(|state| {
+            state.meters.remove(&id);
+            for point in state.points.values_mut().filter(|point| point.meter == Some(id)) {
+                point.meter = None;
+            }
+            Some(state.lists())
+        });
+        forgotten.map_err(|error| CallError::new(ErrorCode::SecretsUnavailable, error.to_string()))
+    }
+
+    fn set_meter_key(&mut self, id: MeterId, keys: &KeyPair) -> Result<(), CallError> {
+        let Some(meter) = self.live.look(|state| state.meters.get(&id).cloned()) else {
+            return Err(CallError::new(ErrorCode::NotFound, "there is no such meter"));
+        };
+        self.secrets
+            .keep(&self.key_name(id), &print_keys(keys))
+            .map_err(|error| CallError::new(ErrorCode::SecretsUnavailable, error.to_string()))?;
+        // The task takes its keys when it starts.
+        let _ = self.orders.send(MeterOrder::Stop(id));
+        self.start(&meter);
+        Ok(())
+    }
+
+    fn set_zone(&mut self, name: &str) -> Result<(), CallError> {
+        let calendar = Calendar::new(name)
+            .ok_or_else(|| CallError::invalid("zone", "no such time zone; expected a name like Europe/Amsterdam"))?;
+        keep_zone(&self.writer, name).map_err(|error| refuse(&error))?;
+        self.calendar = calendar;
+        self.live.change(|state| {
+            name.clone_into(&mut state.home.zone);
+            None
+        });
+        self.refresh().map_err(|error| refuse(&error))?;
+        self.live.change(|state| Some(Notice::Snapshot(Box::new(state.snapshot()))));
+        Ok(())
+    }
+
+    /// Orders the meter's task to start, with its keys.
+    fn start(&self, meter: &MeterState) {
+        let keys = match self.secrets.read(&self.key_name(meter.id)) {
+            Ok(kept) => kept.and_then(|text| read_keys(&text)).into_iter().collect(),
+            Err(error) => {
+                tracing::warn!(meter = meter.id.0, "keys cannot be read: {error}");
+                Vec::new()
+            }
+        };
+        let _ = self.orders.send(MeterOrder::Start { meter: meter.id, address: meter.address.clone(), keys });
+    }
+
+    fn key_name(&self, id: MeterId) -> String {
+        format!("meter {} {}", id.0, self.identity)
+    }
+
+    fn hear_health(&self, id: MeterId, health: Health) {
+        self.live.change(|state| {
+            let meter = state.meters.get_mut(&id)?;
+            meter.finding = finding(&health);
+            meter.health = health;
+            Some(Notice::Meter(Box::new(meter.clone())))
+        });
+    }
+
+    fn hear_reading(&mut self, meter: MeterId, arrived: Box<Arrived>) {
+        if self.live.look(|state| state.home.recording == Recording::Damaged) {
+            return;
+        }
+        if self.waiting.len() == WAITING_ROOM {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((meter, arrived));
+        self.record_waiting();
+    }
+
+    /// Commits what waits, oldest first, until it is done or the store refuses.
+    fn record_waiting(&mut self) {
+        while let Some((meter, arrived)) = self.waiting.front().cloned() {
+            let recording = match self.record(meter, &arrived) {
+                Ok(()) => {
+                    self.waiting.pop_front();
+                    Recording::Fine
+                }
+                Err(StoreError::Corrupt(_)) => Recording::Damaged,
+                Err(error) => {
+                    tracing::warn!("reading waits in memory: {error}");
+                    Recording::Waiting
+                }
+            };
+            self.live.change(|state| {
+                let changed = state.home.recording != recording;
+                state.home.recording = recording;
+                changed.then(|| state.lists())
+            });
+            if recording != Recording::Fine {
+                return;
+            }
+        }
+    }
+
+    /// Books and commits one reading, then tells it.
+    fn record(&mut self, meter: MeterId, arrived: &Arrived) -> Result<(), StoreError> {
+        let Some(role) = self.live.look(|state| state.meters.get(&meter).map(|meter| meter.role)) else {
+            return Ok(()); // Removed meanwhile.
+        };
+        let now = (self.now)();
+        let reading = &arrived.reading;
+        let transaction = self.writer.transaction()?;
+        let mut changed = Vec::new();
+        for kind in kinds(reading, role) {
+            let place = attach(&transaction, &mut self.points, kind, meter)?;
+            // A copy, so that a refused commit leaves the books as they were.
+            let mut point = self.points[place].clone();
+            if point.hear(&transaction, arrived)? {
+                changed.push((place, point));
+            }
+        }
+        transaction.commit()?;
+        for (place, point) in changed {
+            let told = point.state();
+            let power = told.latest.as_ref().and_then(|latest| latest.power_milliwatts);
+            let at = told.latest.as_ref().map_or(now, |latest| latest.at_utc_milliseconds);
+            let leading = place == 0 || self.points[..place].iter().all(|other| other.kind != PointKind::Connection);
+            self.points[place] = point;
+            let today = self.today(now)?;
+            self.live.change(|state| {
+                let span = match power {
+                    Some(power) if told.kind == PointKind::Connection && leading => state.last_hour.add(at, power),
+                    _ => None,
+                };
+                state.today = today.clone();
+                let new = state.points.insert(told.id, told.clone()).is_none();
+                Some(match new {
+                    true => Notice::Snapshot(Box::new(state.snapshot())),
+                    false => Notice::Reading { point: Box::new(told), today: Box::new(today), span },
+                })
+            });
+        }
+        Ok(())
+    }
+
+    /// The running day, asked of the database, so that it always agrees with history.
+    fn today(&self, now: i64) -> Result<Today, StoreError> {
+        let date = self.calendar.date(now);
+        let start = self.calendar.day_start(date);
+        let day = Interval { start, end: now + 1, offset_seconds: self.calendar.offset_seconds(start) };
+        let points: Vec<_> = self.points.iter().map(|point| (point.id, point.kind)).collect();
+        let (_, amounts) = history::amounts(&self.writer, &points, &[day], now)?;
+        Ok(Today {
+            date: date.to_string(),
+            import_milliwatt_hours: amounts.import_milliwatt_hours,
+            export_milliwatt_hours: amounts.export_milliwatt_hours,
+            generation_milliwatt_hours: amounts.generation_milliwatt_hours,
+            gas_millilitres: amounts.gas_millilitres,
+            water_millilitres: amounts.water_millilitres,
+            complete: amounts.complete,
+        })
+    }
+
+    /// Reads anew what depends on the clock and the zone.
+    fn refresh(&self) -> Result<(), StoreError> {
+        let now = (self.now)();
+        let today = self.today(now)?;
+        let first = history::first_reading(&self.writer)?.map(|at| self.calendar.date(at).to_string());
+        let connection = self.points.iter().find(|point| point.kind == PointKind::Connection);
+        let spans = match connection {
+            Some(point) => history::power(
+                &self.writer,
+                point.id,
+                now - now.rem_euclid(crate::live::SPAN) - 3_600_000,
+                now + 1,
+                crate::live::SPAN,
+            )?,
+            None => Vec::new(),
+        };
+        self.live.change(|state| {
+            state.today = today;
+            state.last_hour.restore(&spans);
+            state.home.first_date = first;
+            state.home.now_utc_milliseconds = now;
+            state.home.utc_offset_seconds = self.calendar.offset_seconds(now);
+            None
+        });
+        Ok(())
+    }
+
+    /// Once a second: the day may have ended or the clocks have changed, and what waits may be kept now.
+    fn tick(&mut self) {
+        let now = (self.now)();
+        let (date, offset) = (self.calendar.date(now).to_string(), self.calendar.offset_seconds(now));
+        let (first_date, turned) = self.live.look(|state| {
+            (state.home.first_date.is_some(), state.today.date != date || state.home.utc_offset_seconds != offset)
+        });
+        if (turned || (!first_date && !self.points.is_empty())) && self.refresh().is_ok() {
+            self.live.change(|state| Some(Notice::Snapshot(Box::new(state.snapshot()))));
+        }
+        self.live.change(|state| {
+            state.home.now_utc_milliseconds = now;
+            None
+        });
+        if !self.waiting.is_empty() {
+            self.record_waiting();
+        }
+    }
+}
+
+/// Which points a telegram speaks of.
+fn kinds(reading: &Reading, role: Role) -> Vec<PointKind> {
+    let mut kinds = Vec::new();
+    if reading.values.iter().any(|value| value.channel == 0 && point::is_electric(value.quantity)) {
+        kinds.push(match role {
+            Role::Connection => PointKind::Connection,
+            Role::Generation => PointKind::Generation,
+        });
+    }
+    let children: BTreeMap<u8, Medium> = reading.children.iter().map(|child| (child.channel, child.medium)).collect();
+    for (medium, kind) in
+        [(Medium::Gas, PointKind::Gas), (Medium::Water, PointKind::Water), (Medium::Heat, PointKind::Heat)]
+    {
+        if reading.values.iter().any(|value| value.channel > 0 && children.get(&value.channel) == Some(&medium)) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// The point of a kind that a meter reads: its own, one left by a removed meter, or a new one.
+fn attach(
+    transaction: &Transaction<'_>,
+    points: &mut Vec<Point>,
+    kind: PointKind,
+    meter: MeterId,
+) -> Result<usize, StoreError> {
+    let of = |holder: Option<MeterId>| points.iter().position(|point| point.kind == kind && point.meter == holder);
+    if let Some(place) = of(Some(meter)) {
+        return Ok(place);
+    }
+    if let Some(place) = of(None) {
+        transaction.execute("UPDATE point SET meter = ? WHERE id = ?", params![meter.0, points[place].id.0])?;
+        points[place].meter = Some(meter);
+        return Ok(place);
+    }
+    points.push(Point::create(transaction, kind, meter)?);
+    Ok(points.len() - 1)
+}
+
+/// What to look at first when no data comes.
+fn finding(health: &Health) -> Finding {
+    match (health.state, health.problem) {
+        (_, Some(LinkProblem::Busy)) => Finding::PortBusy,
+        (_, Some(LinkProblem::Denied)) => Finding::NotAllowed,
+        (_, Some(LinkProblem::NotFound)) => Finding::NotFound,
+        (_, Some(LinkProblem::Closed | LinkProblem::Refused)) => Finding::NotReachable,
+        (LinkState::Ended, _) => Finding::FileEnded,
+        _ if health.key == KeyState::Needed => Finding::KeyNeeded,
+        _ if health.key == KeyState::Wrong => Finding::KeyWrong,
+        (LinkState::Live, _) => match health.clock_offset_milliseconds {
+            Some(offset) if offset.abs() > CLOCK_TOLERANCE => Finding::ClockWrong,
+            _ => Finding::Fine,
+        },
+        (_, Some(LinkProblem::Silent)) => Finding::Silent,
+        _ if health.rejected > 0 && health.frames == 0 => Finding::Rejected,
+        _ if health.checksum_failures > health.frames => Finding::ChecksumFails,
+        (_, Some(LinkProblem::Unrecognised)) => Finding::Unrecognised,
+        _ => Finding::Listening,
+    }
+}
+
+/// A meter's keys as one secret: hexadecimal, with a colon before the authentication key.
+fn print_keys(keys: &KeyPair) -> String {
+    let hexadecimal = |key: &[u8; 16]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    match &keys.authentication {
+        None => hexadecimal(&keys.encryption),
+        Some(authentication) => format!("{}:{}", hexadecimal(&keys.encryption), hexadecimal(authentication)),
+    }
+}
+
+fn read_keys(text: &str) -> Option<KeyPair> {
+    match text.split_once(':') {
+        None => KeyPair::parse(text, None),
+        Some((encryption, authentication)) => KeyPair::parse(encryption, Some(authentication)),
+    }
+}
+
+fn refuse(error: &StoreError) -> CallError {
+    CallError::new(ErrorCode::StoreUnavailable, error.to_string())
+}
+
+/// The home's zone: what the household chose, or the host's own at the first start, kept from then on.
+fn zone(writer: &mut Connection) -> Result<Calendar, StoreError> {
+    let kept: Option<String> = setting(writer, "zone")?;
+    if let Some(calendar) = kept.as_deref().and_then(Calendar::new) {
+        return Ok(calendar);
+    }
+    let calendar = Calendar::of_this_host();
+    keep_zone(writer, calendar.name())?;
+    Ok(calendar)
+}
+
+fn keep_zone(writer: &Connection, name: &str) -> Result<(), StoreError> {
+    keep_setting(writer, "zone", name)
+}
+
+/// A setting of the home.
+pub(crate) fn setting(connection: &Connection, name: &str) -> Result<Option<String>, StoreError> {
+    use rusqlite::OptionalExtension as _;
+    Ok(connection.query_row("SELECT value FROM setting WHERE name = ?", [name], |row| row.get(0)).optional()?)
+}
+
+/// Keeps a setting of the home.
+pub(crate) fn keep_setting(writer: &Connection, name: &str, value: &str) -> Result<(), StoreError> {
+    writer.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", [name, value])?;
+    Ok(())
+}
+
+fn meters(connection: &Connection) -> Result<Vec<MeterState>, StoreError> {
+    let mut statement = connection
+        .prepare("SELECT id, name, address, role FROM meter WHERE removed_utc_milliseconds IS NULL ORDER BY id")?;
+    let meters = statement.query_map([], |row| {
+        Ok(MeterState {
+            id: MeterId(row.get(0)?),
+            name: row.get(1)?,
+            address: row.get(2)?,
+            role: if row.get_ref(3)?.as_str()? == "generation" { Role::Generation } else { Role::Connection },
+            health: Health::default(),
+            finding: Finding::Listening,
+        })
+    })?;
+    Ok(meters.collect::<Result<_, _>>()?)
+}
+
+/// The host's clock, milliseconds since 1970 UTC.
+pub(crate) fn host_clock() -> i64 {
+    Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,105 @@
+//! The database's format and its way from version to version. Forward only; every released version opens for ever.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// One step per version, in order; a released step never changes.
+const STEPS: &[&str] = &[
+    // 1: the first.
+    "
+    CREATE TABLE setting (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT;
+
+    -- A paired meter: a way to read. Removed ones stay, for provenance.
+    CREATE TABLE meter (
+        id INTEGER PRIMARY KEY,
+        address TEXT NOT NULL,
+        name TEXT NOT NULL,
+        role TEXT NOT NULL CHECK (role IN ('connection', 'generation')),
+        added_utc_milliseconds INTEGER NOT NULL,
+        removed_utc_milliseconds INTEGER
+    ) STRICT;
+
+    -- A metering point. History belongs to it, whatever device or driver reads it.
+    CREATE TABLE point (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL CHECK (kind IN ('connection', 'generation', 'gas', 'water', 'heat')),
+        meter INTEGER REFERENCES meter (id),
+        equipment TEXT,
+        country TEXT
+    ) STRICT;
+
+    -- The running books of each register (household/books.rs). Rate 0 is the total. Energy in mWh, volumes in ml, heat in J.
+    CREATE TABLE book (
+        point INTEGER NOT NULL REFERENCES point (id),
+        flow TEXT NOT NULL CHECK (flow IN ('import', 'export')),
+        rate INTEGER NOT NULL,
+        believed INTEGER NOT NULL,
+        believed_utc_milliseconds INTEGER NOT NULL,
+        booked INTEGER NOT NULL,
+        suspect TEXT,
+        PRIMARY KEY (point, flow, rate)
+    ) STRICT, WITHOUT ROWID;
+
+    -- One row per telegram and point. The booked totals only ever rise, so energy between two rows is their difference.
+    CREATE TABLE reading (
+        point INTEGER NOT NULL REFERENCES point (id),
+        at_utc_milliseconds INTEGER NOT NULL,
+        clock INTEGER NOT NULL,
+        trust INTEGER NOT NULL,
+        booked_import INTEGER,
+        booked_export INTEGER,
+        power_milliwatts INTEGER,
+        power_l1_milliwatts INTEGER,
+        power_l2_milliwatts INTEGER,
+        power_l3_milliwatts INTEGER,
+        voltage_l1_millivolts INTEGER,
+        voltage_l2_millivolts INTEGER,
+        voltage_l3_millivolts INTEGER,
+        current_l1_milliamperes INTEGER,
+        current_l2_milliamperes INTEGER,
+        current_l3_milliamperes INTEGER,
+        PRIMARY KEY (point, at_utc_milliseconds)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Registers as the meter showed them, whenever one changed.
+    CREATE TABLE register (
+        point INTEGER NOT NULL REFERENCES point (id),
+        flow TEXT NOT NULL CHECK (flow IN ('import', 'export')),
+        rate INTEGER NOT NULL,
+        at_utc_milliseconds INTEGER NOT NULL,
+        value INTEGER NOT NULL,
+        PRIMARY KEY (point, flow, rate, at_utc_milliseconds)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE fact (
+        id INTEGER PRIMARY KEY,
+        point INTEGER NOT NULL REFERENCES point (id),
+        kind TEXT NOT NULL CHECK (kind IN ('gap', 'reset', 'jump', 'spike', 'swap', 'clock_wrong')),
+        start_utc_milliseconds INTEGER NOT NULL,
+        end_utc_milliseconds INTEGER NOT NULL,
+        import_milliwatt_hours INTEGER,
+        export_milliwatt_hours INTEGER
+    ) STRICT;
+    CREATE INDEX fact_when ON fact (point, end_utc_milliseconds);
+    ",
+];
+
+/// Brings a database to the newest version; each step is one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let known = STEPS.len() as i64;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (step, version) in STEPS.iter().zip(1_i64..).skip(usize::try_from(found).unwrap_or(0)) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
