@@ -87,7 +87,8 @@ impl Household {
         };
         let (orders, ordered) = mpsc::unbounded_channel();
         let identity = identity(&options.folder)?;
-        let (recorder, live) = Recorder::open(writer, options.secrets.clone(), identity, home, orders, host_clock)?;
+        let (recorder, live) =
+            Recorder::open(writer, store.clone(), options.secrets.clone(), identity, home, orders, host_clock)?;
         let (commands, commanded) = mpsc::channel(COMMANDS);
         std::thread::Builder::new()
             .name("recorder".to_owned())

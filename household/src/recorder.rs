@@ -25,7 +25,7 @@ use crate::history;
 use crate::home::MeterOrder;
 use crate::live::{LastHour, Live, State};
 use crate::secrets::Secrets;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use point::Point;
 
 /// Readings that wait while the disk is full: an hour of one a second.
@@ -49,6 +49,8 @@ pub(crate) enum Command {
 /// The writer and all it needs to decide.
 pub(crate) struct Recorder {
     writer: Connection,
+    /// Keeps the folder locked until the writer is closed: declared after it, so dropped after it.
+    _store: Store,
     secrets: Secrets,
     identity: String,
     calendar: Calendar,
@@ -63,6 +65,7 @@ impl Recorder {
     /// Reads the home's last state from the database.
     pub(crate) fn open(
         mut writer: Connection,
+        store: Store,
         secrets: Secrets,
         identity: String,
         mut home: Home,
@@ -83,6 +86,7 @@ impl Recorder {
         let live = Live::new(state);
         let recorder = Self {
             writer,
+            _store: store,
             secrets,
             identity,
             calendar,

@@ -8,6 +8,7 @@ pub mod schema;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::secrets::{Secrets, SecretsError};
@@ -115,7 +116,9 @@ impl Store {
         let key = key(folder, &path, secrets)?;
         let store = Self { path, key, readers: Arc::default(), _lock: Arc::new(lock) };
         let mut writer = store.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        // The first page read tells whether the key fits.
+        // The first page read tells whether the key fits. Until then nothing may be written, not even the log's end folded
+        // in when the connection closes.
+        writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         if let Err(error) = writer.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)) {
             return Err(match error.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase) => {
@@ -124,6 +127,7 @@ impl Store {
                 _ => error.into(),
             });
         }
+        writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
         // FULL: what was committed survives a power cut; one flush a second.
         writer.pragma_update(None, "synchronous", "FULL")?;
