@@ -9,11 +9,13 @@
 
 pub mod country;
 pub mod decimal;
+pub mod error;
 pub mod health;
 pub mod link;
 #[cfg(feature = "task")]
 pub mod meter;
 pub mod obis;
+pub mod p1;
 pub mod reading;
 pub mod security;
 pub mod units;

@@ -60,6 +60,8 @@ pub enum Quantity {
     ActivePower(Flow, Phase),
     /// Instantaneous apparent power.
     ApparentPower(Flow, Phase),
+    /// A quantity that only its code names: quadrants, thresholds.
+    ByCode,
     /// The meter's running or last mean power over its demand period.
     Demand(Flow),
     /// Highest demand of the running month; its instant is in `meter_time`.

@@ -1,0 +1,167 @@
+//! Prints what a meter's bytes say: one JSON object per reading on standard output, one per error on standard error.
+//!
+//!     cargo run -q -p meter-link --example decode -- [--protocol NAME] [--key HEX] [--auth-key HEX] FILE
+//!
+//! `FILE` holds the raw bytes; `-` is standard input. The exit status is 1 if nothing decoded, 2 if the command line makes
+//! no sense.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
+
+use std::io::Read as _;
+use std::process::ExitCode;
+
+use meter_link::error::DecodeError;
+use meter_link::p1::{Decoder, objects};
+use meter_link::reading::{Measured, Medium, MeterTime, Reading, Trust};
+use meter_link::security::KeyPair;
+use serde_json::{Value, json};
+
+const USAGE: &str = "usage: decode [--protocol auto|p1] [--key HEX] [--auth-key HEX] FILE";
+
+fn main() -> ExitCode {
+    match Asked::read(std::env::args().skip(1)).and_then(|asked| asked.content().map(|bytes| (asked, bytes))) {
+        Ok((asked, bytes)) => match decode(asked.keys, &bytes) {
+            0 => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        },
+        Err(message) => {
+            eprintln!("{}", json!({ "error": "usage", "message": message }));
+            ExitCode::from(2)
+        }
+    }
+}
+
+struct Asked {
+    keys: Vec<KeyPair>,
+    file: String,
+}
+
+impl Asked {
+    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut key, mut auth_key, mut file) = (None, None, None);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value; {USAGE}"));
+            match argument.as_str() {
+                "--protocol" => match value()?.as_str() {
+                    "auto" | "p1" => (),
+                    other => return Err(format!("unknown protocol: {other}; known: auto, p1")),
+                },
+                "--key" => key = Some(value()?),
+                "--auth-key" => auth_key = Some(value()?),
+                _ if file.is_none() => file = Some(argument),
+                _ => return Err(USAGE.to_owned()),
+            }
+        }
+        let keys = match key {
+            Some(key) => {
+                vec![KeyPair::parse(&key, auth_key.as_deref()).ok_or("a key has 32 hexadecimal digits".to_owned())?]
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { keys, file: file.ok_or(USAGE.to_owned())? })
+    }
+
+    fn content(&self) -> Result<Vec<u8>, String> {
+        if self.file != "-" {
+            return std::fs::read(&self.file).map_err(|error| format!("{}: {error}", self.file));
+        }
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        Ok(bytes)
+    }
+}
+
+/// Decodes and prints; gives how many readings there were.
+fn decode(keys: Vec<KeyPair>, mut bytes: &[u8]) -> usize {
+    let mut decoder = Decoder::new(keys);
+    let mut readings = 0;
+    loop {
+        let taken = decoder.handle_bytes(bytes);
+        bytes = &bytes[taken..];
+        if bytes.is_empty() {
+            decoder.handle_end();
+        }
+        while let Some(result) = decoder.poll_reading() {
+            match result {
+                Ok(reading) => {
+                    readings += 1;
+                    println!("{}", print_reading(&reading));
+                }
+                Err(error) => eprintln!("{}", print_error(error)),
+            }
+        }
+        if bytes.is_empty() {
+            return readings;
+        }
+    }
+}
+
+fn print_error(error: DecodeError) -> Value {
+    json!({ "error": error.code(), "message": error.to_string() })
+}
+
+fn print_reading(reading: &Reading) -> Value {
+    json!({
+        "protocol": reading.protocol,
+        "at": reading.meter_time.map(print_utc),
+        "meter_time": reading.meter_time.map(print_local),
+        "trust": match reading.trust {
+            Trust::Authenticated => "authenticated",
+            Trust::Checked => "checked",
+            Trust::Unverified => "unverified",
+        },
+        "identification": reading.identification,
+        "country": reading.country,
+        "values": reading.values.iter().map(|value| print_value(reading, value)).collect::<Vec<_>>(),
+        "not_understood": reading.not_understood.iter().map(|kept| kept.text.as_str()).collect::<Vec<_>>(),
+    })
+}
+
+fn print_value(reading: &Reading, measured: &Measured) -> Value {
+    let child = reading.children.iter().find(|child| child.channel == measured.channel);
+    let name = objects::name(measured.quantity);
+    let mut value = json!({
+        "obis": measured.obis.to_string(),
+        "name": match child.map(|child| child.medium) {
+            Some(Medium::Gas) => format!("gas_{name}"),
+            Some(Medium::Water) => format!("water_{name}"),
+            _ => name,
+        },
+        "value": measured.value.to_string(),
+        "unit": measured.unit.symbol(),
+    });
+    if measured.channel > 0 {
+        value["meter"] = json!(measured.channel);
+    }
+    if let Some(time) = measured.meter_time {
+        value["at"] = json!(print_utc(time));
+        value["meter_time"] = json!(print_local(time));
+    }
+    value
+}
+
+fn print_utc(time: MeterTime) -> String {
+    format!("{}Z", print_civil(time.unix_milliseconds / 1_000))
+}
+
+fn print_local(time: MeterTime) -> String {
+    let minutes = time.offset_seconds / 60;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let local = print_civil(time.unix_milliseconds / 1_000 + i64::from(time.offset_seconds));
+    format!("{local}{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+}
+
+/// Seconds since 1970 as `YYYY-MM-DDThh:mm:ss`, by counting 400-year cycles from a March.
+fn print_civil(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}

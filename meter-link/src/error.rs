@@ -1,0 +1,76 @@
+//! Why bytes did not become a reading. Data, never prose; never holds the bytes themselves.
+
+/// One thing that could not be decoded. The stream goes on at the next frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The frame's checksum does not match its bytes.
+    #[error("checksum does not match: expected {expected:04X}, found {found:04X}")]
+    Checksum {
+        /// Computed over the bytes.
+        expected: u16,
+        /// Sent by the meter.
+        found: u16,
+    },
+    /// Inside an opened (and verified) frame the telegram's own checksum does not match. The reading is kept.
+    #[error("inner checksum does not match: expected {expected:04X}, found {found:04X}")]
+    InnerChecksum {
+        /// Computed over the bytes.
+        expected: u16,
+        /// Sent by the meter.
+        found: u16,
+    },
+    /// A new telegram began before this one ended.
+    #[error("telegram interrupted after {length} bytes")]
+    Interrupted {
+        /// Bytes that are lost.
+        length: usize,
+    },
+    /// The frame is encrypted and there is no key.
+    #[error("telegram is encrypted: a key is needed")]
+    KeyNeeded,
+    /// No key opens the frame: its authentication tag does not match.
+    #[error("authentication tag does not match: wrong key, or bytes changed on the way")]
+    KeyWrong,
+    /// The opened text is no telegram.
+    #[error("opened text is no telegram: wrong key")]
+    NoTelegram,
+    /// The invocation counter is not above the highest seen under this key.
+    #[error("invocation counter is not fresh: expected more than {highest}, found {found}")]
+    Replayed {
+        /// The highest accepted before.
+        highest: u32,
+        /// Sent in this frame.
+        found: u32,
+    },
+    /// A meter that authenticates its frames sent one without a tag.
+    #[error("authentication tag is missing from a meter that sends one")]
+    TagMissing,
+    /// More bytes than any telegram has, without an end.
+    #[error("telegram is longer than {limit} bytes")]
+    TooLong {
+        /// The most that is kept.
+        limit: usize,
+    },
+}
+
+impl DecodeError {
+    /// Whether the frame was refused because it could not be authenticated: a security event.
+    pub const fn is_rejection(self) -> bool {
+        matches!(self, Self::KeyWrong | Self::Replayed { .. } | Self::TagMissing)
+    }
+
+    /// A short stable name for machines.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Checksum { .. } => "checksum",
+            Self::InnerChecksum { .. } => "inner_checksum",
+            Self::Interrupted { .. } => "interrupted",
+            Self::KeyNeeded => "key_needed",
+            Self::KeyWrong => "key_wrong",
+            Self::NoTelegram => "no_telegram",
+            Self::Replayed { .. } => "replayed",
+            Self::TagMissing => "tag_missing",
+            Self::TooLong { .. } => "too_long",
+        }
+    }
+}

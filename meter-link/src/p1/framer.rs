@@ -1,0 +1,238 @@
+//! Bytes to P1 frames.
+//!
+//! A telegram begins with `/` and ends with `!`, four hexadecimal digits of CRC-16/ARC over all from `/` to `!`, and a line
+//! end. Old meters send no checksum, some leave out leading zeros or write small letters. An encrypted telegram is one
+//! general-glo-ciphering APDU, `DB 08` and its length. Owns no port and no clock, keeps at most [`MAX_FRAME`] bytes, and
+//! after an error continues at the next `/`.
+//!
+//! Source: DSMR P1 Companion Standard 5.0.2, section 6.2.
+
+use crc::{CRC_16_ARC, Crc, Table};
+
+use crate::error::DecodeError;
+
+/// Most bytes of one telegram: three times the largest known (2.4 kB from a Hungarian meter with a kilobyte of text).
+pub const MAX_FRAME: usize = 8_192;
+
+const CRC: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_ARC);
+
+/// Tag of a general-glo-ciphering APDU and the length of the system title that follows it.
+const SEALED: [u8; 2] = [0xDB, 0x08];
+
+/// The object by which a telegram since DSMR 4 says so.
+const VERSION: &[u8] = b"1-3:0.2.8(";
+
+/// One frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// An encrypted telegram: a whole general-glo-ciphering APDU.
+    Sealed(&'a [u8]),
+    /// A telegram from `/` to `!`.
+    Telegram {
+        /// The bytes, `/` and `!` included.
+        bytes: &'a [u8],
+        /// Whether a checksum was there; it held then.
+        checked: bool,
+    },
+}
+
+/// A telegram and its checksum, not compared yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split<'a> {
+    /// From `/` to `!`.
+    pub bytes: &'a [u8],
+    /// Computed over `bytes`.
+    pub computed: u16,
+    /// Sent after them, if anything was.
+    pub sent: Option<u16>,
+}
+
+/// Collects bytes and gives frames.
+///
+/// Invariant: `start <= scanned <= buffer.len() <= MAX_FRAME`; everything before `start` is done with.
+#[derive(Debug, Default)]
+pub struct Framer {
+    buffer: Vec<u8>,
+    /// First byte not given out or dropped.
+    start: usize,
+    /// First byte not looked at for the end of the frame that begins at `start`.
+    scanned: usize,
+    /// No more bytes come.
+    ended: bool,
+}
+
+/// What a look at the buffer found.
+enum Found {
+    /// A frame of this kind up to here.
+    Sealed(usize),
+    Telegram {
+        /// Just after `!`.
+        body: usize,
+        /// Just after the checksum.
+        end: usize,
+    },
+    /// Another telegram begins here.
+    Interrupted(usize),
+    /// Nothing complete.
+    More,
+}
+
+impl Framer {
+    /// Takes as many bytes as fit and gives how many.
+    pub fn handle_bytes(&mut self, bytes: &[u8]) -> usize {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.scanned -= self.start;
+            self.start = 0;
+        }
+        let taken = bytes.len().min(MAX_FRAME - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..taken]);
+        taken
+    }
+
+    /// No more bytes come: a telegram whose checksum or line end is still awaited is complete.
+    pub fn handle_end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next frame or error. `None`: more bytes are needed.
+    pub fn poll_frame(&mut self) -> Option<Result<Frame<'_>, DecodeError>> {
+        if self.scanned == self.start {
+            self.seek();
+        }
+        match self.look() {
+            Found::More if self.buffer.len() - self.start >= MAX_FRAME => {
+                self.drop_to(self.start + 1);
+                Some(Err(DecodeError::TooLong { limit: MAX_FRAME }))
+            }
+            Found::More => None,
+            Found::Interrupted(at) => {
+                let length = at - self.start;
+                self.drop_to(at);
+                Some(Err(DecodeError::Interrupted { length }))
+            }
+            Found::Sealed(end) => {
+                let start = self.start;
+                self.drop_to(end);
+                Some(Ok(Frame::Sealed(&self.buffer[start..end])))
+            }
+            Found::Telegram { body, end } => {
+                let start = self.start;
+                self.drop_to(end);
+                let bytes = &self.buffer[start..body];
+                let expected = CRC.checksum(bytes);
+                match hexadecimal(&self.buffer[body..end]) {
+                    Some(found) if found != expected => Some(Err(DecodeError::Checksum { expected, found })),
+                    sent => Some(Ok(Frame::Telegram { bytes, checked: sent.is_some() })),
+                }
+            }
+        }
+    }
+
+    fn drop_to(&mut self, at: usize) {
+        (self.start, self.scanned) = (at, at);
+    }
+
+    /// Skips what begins no frame.
+    fn seek(&mut self) {
+        let rest = &self.buffer[self.start..];
+        let skipped = rest
+            .iter()
+            .enumerate()
+            .position(|(index, &byte)| {
+                byte == b'/' || (byte == SEALED[0] && rest.get(index + 1).is_none_or(|next| *next == SEALED[1]))
+            })
+            .unwrap_or(rest.len());
+        self.drop_to(self.start + skipped);
+    }
+
+    fn look(&mut self) -> Found {
+        match self.buffer.get(self.start) {
+            Some(b'/') => self.look_for_mark(),
+            Some(_) => self.look_for_length(),
+            None => Found::More,
+        }
+    }
+
+    /// Looks for `!` at the start of a line, or for another `/`.
+    fn look_for_mark(&mut self) -> Found {
+        let mut at = self.scanned.max(self.start + 1);
+        while let Some(&byte) = self.buffer.get(at) {
+            match byte {
+                b'/' => return Found::Interrupted(at),
+                b'!' if matches!(self.buffer[at - 1], b'\n' | b'\r') => {
+                    // Looked at again when more bytes are there.
+                    self.scanned = at;
+                    return match checksum_end(&self.buffer[at + 1..], self.ended) {
+                        Some(length) => Found::Telegram { body: at + 1, end: at + 1 + length },
+                        None => Found::More,
+                    };
+                }
+                _ => at += 1,
+            }
+        }
+        self.scanned = at;
+        // A recording of an old meter may stop before the mark. A newer one names its version and must end with a checksum.
+        let text = &self.buffer[self.start..];
+        let old = !text.windows(VERSION.len()).any(|window| window == VERSION);
+        if self.ended && old && text.ends_with(b"\n") {
+            return Found::Telegram { body: at, end: at };
+        }
+        Found::More
+    }
+
+    /// Reads the length of an encrypted frame.
+    fn look_for_length(&mut self) -> Found {
+        let rest = &self.buffer[self.start..];
+        // Tag, title length, title, then the length of what follows (BER).
+        let (header, length) = match rest.get(10..) {
+            Some([0x82, high, low, ..]) => (13, usize::from(u16::from_be_bytes([*high, *low]))),
+            Some([0x81, low, ..]) => (12, usize::from(*low)),
+            Some([low @ ..=0x7F, ..]) => (11, usize::from(*low)),
+            Some([0x81 | 0x82, ..] | []) | None => return self.more(),
+            // No length: not the start of a frame after all.
+            Some(_) => return self.skip(),
+        };
+        if header + length > MAX_FRAME {
+            return self.skip();
+        }
+        if rest.len() >= header + length { Found::Sealed(self.start + header + length) } else { self.more() }
+    }
+
+    fn more(&mut self) -> Found {
+        if self.ended { self.skip() } else { Found::More }
+    }
+
+    fn skip(&mut self) -> Found {
+        self.drop_to(self.start + 1);
+        self.seek();
+        self.look()
+    }
+}
+
+/// Length of the checksum that follows `!`: four digits, or fewer before a line end. `None`: cannot be told yet.
+fn checksum_end(rest: &[u8], ended: bool) -> Option<usize> {
+    let digits = rest.iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    (digits == 4 || digits < rest.len() || ended).then_some(digits)
+}
+
+/// One to four hexadecimal digits. `None` for none.
+fn hexadecimal(digits: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(digits).ok()?;
+    u16::from_str_radix(text, 16).ok()
+}
+
+/// A telegram inside a text that is known to be whole.
+pub fn split(text: &[u8]) -> Option<Split<'_>> {
+    let start = text.iter().position(|byte| *byte == b'/')?;
+    let mark = text.windows(2).rposition(|pair| matches!(pair, [b'\n' | b'\r', b'!']))? + 1;
+    let bytes = text.get(start..=mark)?;
+    let rest = &text[mark + 1..];
+    let sent = hexadecimal(&rest[..checksum_end(rest, true)?]);
+    Some(Split { bytes, computed: CRC.checksum(bytes), sent })
+}
+
+/// The checksum of a telegram from `/` to `!`.
+pub fn checksum(bytes: &[u8]) -> u16 {
+    CRC.checksum(bytes)
+}

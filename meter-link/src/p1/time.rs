@@ -1,0 +1,134 @@
+//! Meters' time stamps: `YYMMDDhhmmssX` with X = S (summer) or W (winter), and the forms of meters that leave X out.
+//!
+//! The letter is the only thing that tells the repeated hour of autumn from the one before it. Without it the European
+//! rule decides, and the offset is marked as assumed. Stamps that no meter in the field can mean (month 0, 2068) are none.
+//!
+//! Source: DSMR P1 Companion Standard 5.0.2, section 6.4; Directive 2000/84/EC for the rule.
+
+use crate::country::Country;
+use crate::reading::{MeterTime, OffsetSource};
+
+/// Years in which P1 meters hang: the standard is of 2007; a meter hangs for at most a few decades more.
+const YEARS: std::ops::RangeInclusive<i64> = 2008..=2050;
+
+/// Reads a stamp. `None` if it makes no sense.
+pub fn parse(text: &[u8], country: Option<Country>) -> Option<MeterTime> {
+    let (fields, mark) = digits(text)?;
+    let [year, month, day, hour, minute, second] = fields;
+    let days_in_month = match month {
+        2 if year % 4 == 0 => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !YEARS.contains(&year) || !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let local = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+    let standard = i64::from(country.map_or(3_600, Country::standard_offset_seconds));
+    let (offset, offset_source) = match mark {
+        Some(b'S') => (standard + 3_600, OffsetSource::Meter),
+        Some(b'W') => (standard, OffsetSource::Meter),
+        _ if is_summer(year, local - standard) => (standard + 3_600, OffsetSource::Assumed),
+        _ => (standard, OffsetSource::Assumed),
+    };
+    Some(MeterTime { unix_milliseconds: (local - offset) * 1_000, offset_seconds: offset as i32, offset_source })
+}
+
+/// Year, month, day, hour, minute, second, and the mark after them.
+fn digits(text: &[u8]) -> Option<([i64; 6], Option<u8>)> {
+    let (text, mark) = match text.split_last()? {
+        (mark @ (b'S' | b'W'), rest) => (rest, Some(*mark)),
+        _ => (text, None),
+    };
+    let mut plain = [0_u8; 14];
+    let mut count = 0;
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' if count < 14 => {
+                plain[count] = byte - b'0';
+                count += 1;
+            }
+            // `20240111 09:35:00`
+            b' ' | b':' if count >= 8 => (),
+            _ => return None,
+        }
+    }
+    let pair = |index: usize| i64::from(plain[index]) * 10 + i64::from(plain[index + 1]);
+    let year = match count {
+        12 => 2_000 + pair(0),
+        14 => pair(0) * 100 + pair(2),
+        _ => return None,
+    };
+    let rest = count - 10;
+    Some(([year, pair(rest), pair(rest + 2), pair(rest + 4), pair(rest + 6), pair(rest + 8)], mark))
+}
+
+/// Days since 1970-01-01; valid for the years of [`YEARS`], in which every fourth is a leap year.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let leap = if year % 4 == 0 && month > 2 { 1 } else { 0 };
+    (year - 1970) * 365 + (year - 1969) / 4 + BEFORE[(month - 1) as usize] + leap + day - 1
+}
+
+/// Whether summer time holds at a UTC second, by the European rule: last Sunday of March to last Sunday of October, 01:00 UTC.
+/// In the repeated hour, read as winter time.
+const fn is_summer(year: i64, utc: i64) -> bool {
+    const fn last_sunday(year: i64, month: i64) -> i64 {
+        let last = days(year, month, 31);
+        // 1970-01-01 was a Thursday.
+        last - (last + 4) % 7
+    }
+    // `utc` is computed with winter's offset, so it lies an hour late while summer time holds.
+    let (start, end) = (last_sunday(year, 3) * 86_400 + 3_600, last_sunday(year, 10) * 86_400 + 3_600);
+    utc >= start && utc < end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, country: Option<Country>, expect: Option<(i64, i32)>) {
+        let found = parse(text.as_bytes(), country).map(|time| (time.unix_milliseconds / 1_000, time.offset_seconds));
+        assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn t11_the_letter_tells_the_repeated_hour() {
+        check("261025023000S", Some(Country::Nl), Some((1_792_888_200, 7_200)));
+        check("261025023000W", Some(Country::Nl), Some((1_792_891_800, 3_600)));
+        check("261025033000S", Some(Country::Fi), Some((1_792_888_200, 10_800)));
+    }
+
+    #[test]
+    fn t16_forms_without_a_letter_follow_the_calendar() {
+        check("20240111 09:35:00", None, Some((1_704_962_100, 3_600)));
+        check("120517020000", None, Some((1_337_212_800, 7_200)));
+        check("240301120000", None, Some((1_709_290_800, 3_600)));
+        let time = parse(b"240701120000", None).expect("a July noon");
+        assert_eq!((time.offset_seconds, time.offset_source), (7_200, OffsetSource::Assumed));
+    }
+
+    #[test]
+    fn t12_t13_nonsense_is_no_time() {
+        for text in [
+            "632525252525W",
+            "681027000000W",
+            "700101000000S",
+            "000101000000W",
+            "250000000000W",
+            "250229120000W",
+            "",
+            "W",
+            "25010112000",
+            "2501011200000W",
+            "250101240000W",
+            "notatimestamp",
+            "25010112:0000W",
+        ] {
+            check(text, Some(Country::Nl), None);
+        }
+    }
+}
