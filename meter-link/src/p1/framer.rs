@@ -159,7 +159,18 @@ impl Framer {
         let mut at = self.scanned.max(self.start + 1);
         while let Some(&byte) = self.buffer.get(at) {
             match byte {
-                b'/' => return Found::Interrupted(at),
+                b'/' if matches!(self.buffer[at - 1], b'\n' | b'\r') => return Found::Interrupted(at),
+                // In the middle of a line: where the line before was cut, or a stroke in a message's text.
+                b'/' => match self.buffer.get(at + 1..at + 5) {
+                    Some([a, b, c, d]) if [a, b, c].iter().all(|l| l.is_ascii_alphabetic()) && d.is_ascii_digit() => {
+                        return Found::Interrupted(at);
+                    }
+                    None if !self.ended => {
+                        self.scanned = at;
+                        return Found::More;
+                    }
+                    _ => at += 1,
+                },
                 b'!' if matches!(self.buffer[at - 1], b'\n' | b'\r') => {
                     // Looked at again when more bytes are there.
                     self.scanned = at;
