@@ -1,8 +1,102 @@
 //! Links: where a meter's bytes come from. They know ports, not protocols.
+//!
+//! The address is plain data and part of the core; opening one needs the feature of its kind.
+
+#[cfg(feature = "file")]
+mod file;
+#[cfg(feature = "serial")]
+mod serial;
+#[cfg(feature = "tcp")]
+mod tcp;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+#[cfg(feature = "task")]
+use crate::health::LinkProblem;
+
+/// An open link.
+#[cfg(feature = "task")]
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// A recorded file.
+    #[cfg(feature = "file")]
+    File(tokio::fs::File),
+    /// A serial port.
+    #[cfg(feature = "serial")]
+    Serial(serial::Port),
+    /// A connection.
+    #[cfg(feature = "tcp")]
+    Tcp(tokio::net::TcpStream),
+}
+
+#[cfg(feature = "task")]
+impl Link {
+    /// Opens an address. The error says whether and why a person is needed.
+    pub(crate) async fn open(address: &Address) -> Result<Self, LinkProblem> {
+        match address {
+            #[cfg(feature = "file")]
+            Address::File(path) => file::open(path).await.map(Self::File),
+            #[cfg(feature = "serial")]
+            Address::Serial(path) => serial::Port::open(path).map(Self::Serial),
+            #[cfg(feature = "tcp")]
+            Address::Tcp { host, port } => tcp::open(host, *port).await.map(Self::Tcp),
+            #[cfg(not(all(feature = "file", feature = "serial", feature = "tcp")))]
+            _ => Err(LinkProblem::NotFound),
+        }
+    }
+
+    /// Bytes as they come. `Ok(0)`: the other side has ended.
+    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        #[cfg(any(feature = "file", feature = "tcp"))]
+        use tokio::io::AsyncReadExt as _;
+        match *self {
+            #[cfg(feature = "file")]
+            Self::File(ref mut file) => file.read(buffer).await,
+            #[cfg(feature = "serial")]
+            Self::Serial(ref mut port) => port.read(buffer).await,
+            #[cfg(feature = "tcp")]
+            Self::Tcp(ref mut stream) => stream.read(buffer).await,
+        }
+    }
+
+    /// Speed and framing being used; `None` where there is no such thing.
+    pub(crate) fn settings(&self) -> Option<&'static str> {
+        match self {
+            #[cfg(feature = "serial")]
+            Self::Serial(port) => Some(port.settings()),
+            #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
+            _ => None,
+        }
+    }
+
+    /// Nothing sensible came with these settings: tries the next.
+    pub(crate) fn try_next_settings(&mut self) {
+        match self {
+            #[cfg(feature = "serial")]
+            Self::Serial(port) => port.try_next_settings(),
+            #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
+            _ => (),
+        }
+    }
+}
+
+/// What an error of the operating system means to a person.
+#[cfg(feature = "task")]
+pub(crate) fn problem(error: &std::io::Error) -> LinkProblem {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::AddrNotAvailable => LinkProblem::NotFound,
+        ErrorKind::PermissionDenied => LinkProblem::Denied,
+        ErrorKind::ConnectionRefused
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::TimedOut => LinkProblem::Refused,
+        ErrorKind::ResourceBusy => LinkProblem::Busy,
+        _ => LinkProblem::Closed,
+    }
+}
 
 /// Where a meter is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,60 @@
+//! A serial port or pseudo-terminal. Finds speed and framing by listening; holds the port for itself.
+
+use std::path::Path;
+
+use tokio::io::AsyncReadExt as _;
+use tokio_serial::{DataBits, FlowControl, Parity, SerialPort as _, SerialPortBuilderExt as _, SerialStream, StopBits};
+
+use crate::health::LinkProblem;
+
+/// What P1 meters use: since DSMR 4, and before.
+const SETTINGS: [(&str, u32, DataBits, Parity); 2] =
+    [("115200 8N1", 115_200, DataBits::Eight, Parity::None), ("9600 7E1", 9_600, DataBits::Seven, Parity::Even)];
+
+/// An open port.
+#[derive(Debug)]
+pub(crate) struct Port {
+    stream: SerialStream,
+    /// Which of [`SETTINGS`] is in use.
+    setting: usize,
+}
+
+impl Port {
+    pub(super) fn open(path: &Path) -> Result<Self, LinkProblem> {
+        let (_, speed, bits, parity) = SETTINGS[0];
+        let stream = tokio_serial::new(path.to_string_lossy(), speed)
+            .data_bits(bits)
+            .parity(parity)
+            .stop_bits(StopBits::One)
+            .flow_control(FlowControl::None)
+            .open_native_async()
+            .map_err(|error| match error.kind() {
+                tokio_serial::ErrorKind::Io(kind) => super::problem(&kind.into()),
+                // How the serial crate says both "no such port" and "another program holds it".
+                _ if path.exists() => LinkProblem::Busy,
+                _ => LinkProblem::NotFound,
+            })?;
+        let mut port = Self { stream, setting: 0 };
+        // Meters with a request line send only while it is high. Pseudo-terminals have none.
+        let _ = port.stream.write_request_to_send(true);
+        let _ = port.stream.write_data_terminal_ready(true);
+        Ok(port)
+    }
+
+    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.stream.read(buffer).await
+    }
+
+    pub(super) const fn settings(&self) -> &'static str {
+        SETTINGS[self.setting].0
+    }
+
+    pub(super) fn try_next_settings(&mut self) {
+        self.setting = (self.setting + 1) % SETTINGS.len();
+        let (_, speed, bits, parity) = SETTINGS[self.setting];
+        // A port that refuses a speed is listened to at the old one; the next try comes round again.
+        let _ = self.stream.set_baud_rate(speed);
+        let _ = self.stream.set_data_bits(bits);
+        let _ = self.stream.set_parity(parity);
+    }
+}
