@@ -45,6 +45,8 @@ pub struct Split<'a> {
     pub computed: u16,
     /// Sent after them, if anything was.
     pub sent: Option<u16>,
+    /// What follows the checksum.
+    pub rest: &'a [u8],
 }
 
 /// Collects bytes and gives frames.
@@ -239,8 +241,8 @@ pub fn split(text: &[u8]) -> Option<Split<'_>> {
     let mark = text.windows(2).rposition(|pair| matches!(pair, [b'\n' | b'\r', b'!']))? + 1;
     let bytes = text.get(start..=mark)?;
     let rest = &text[mark + 1..];
-    let sent = hexadecimal(&rest[..checksum_end(rest, true)?]);
-    Some(Split { bytes, computed: CRC.checksum(bytes), sent })
+    let (digits, rest) = rest.split_at(checksum_end(rest, true)?);
+    Some(Split { bytes, computed: CRC.checksum(bytes), sent: hexadecimal(digits), rest })
 }
 
 /// The checksum of a telegram from `/` to `!`.

@@ -98,8 +98,8 @@ pub fn meaning(obis: Obis) -> Option<Meaning> {
         },
         // Reactive energy by quadrant, sum and difference of flows; apparent energy.
         (1, _, 5..=10 | 15 | 16, 8, _) => quantity(Q::ByCode),
-        // Thresholds of the breaker and fuse.
-        (1, _, 31 | 51 | 71, 4, 0) => quantity(Q::ByCode),
+        // Net power under a Lithuanian code; thresholds of the breaker and fuse.
+        (1, _, 16, 24, 0) | (1, _, 31 | 51 | 71, 4, 0) => quantity(Q::ByCode),
         // Sags and swells.
         (1, _, 32 | 52 | 72, 32 | 36, 0) => quantity(Q::Count),
         _ => None,

@@ -249,12 +249,10 @@ fn identification(line: &[u8]) -> String {
         if run == 6 {
             let digits = line[index..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             if line.get(index + digits) != Some(&b'_') {
-                // The word that holds the run goes with it.
-                end = line[..index]
-                    .iter()
-                    .rposition(|byte| matches!(byte, b' ' | b'\\'))
-                    .unwrap_or(index - 5)
-                    .max(4.min(index - 5));
+                // The word that holds the run goes with it; maker and baud digit stay.
+                let run = index - 5;
+                let word = line[..run].iter().rposition(|byte| matches!(byte, b' ' | b'\\'));
+                end = word.unwrap_or(4).min(run);
             }
             break;
         }

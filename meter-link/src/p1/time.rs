@@ -43,7 +43,7 @@ fn digits(text: &[u8]) -> Option<([i64; 6], Option<u8>)> {
         _ => (text, None),
     };
     let mut plain = [0_u8; 14];
-    let mut count = 0;
+    let (mut count, mut spaced) = (0, false);
     for &byte in text {
         match byte {
             b'0'..=b'9' if count < 14 => {
@@ -51,13 +51,13 @@ fn digits(text: &[u8]) -> Option<([i64; 6], Option<u8>)> {
                 count += 1;
             }
             // `20240111 09:35:00`
-            b' ' | b':' if count >= 8 => (),
+            b' ' | b':' if count >= 8 => spaced = true,
             _ => return None,
         }
     }
     let pair = |index: usize| i64::from(plain[index]) * 10 + i64::from(plain[index + 1]);
     let year = match count {
-        12 => 2_000 + pair(0),
+        12 if !spaced => 2_000 + pair(0),
         14 => pair(0) * 100 + pair(2),
         _ => return None,
     };
