@@ -98,11 +98,16 @@ impl Build<'_> {
     /// Sources to wasm. Cargo knows by itself what has changed.
     fn compile(&self) -> Result<PathBuf, String> {
         let compiler = wasm::compiler(self.house)?;
+        let built = self.folder.join("wasm32-unknown-unknown");
+        if built.is_dir() && !self.is_marked("library", compiler.library_mark()) {
+            fs::remove_dir_all(&built).map_err(|error| format!("{}: {error}", built.display()))?;
+        }
+        self.mark("library", compiler.library_mark())?;
         step::say("compiling the page (some minutes the first time)");
         let mut build = compiler.cargo();
         build.current_dir(&self.house.root).args(["build", "-p", "ui", "--target", "wasm32-unknown-unknown"]);
         step::run(build.args(["--profile", "page", "--target-dir"]).arg(&self.folder))?;
-        Ok(self.folder.join("wasm32-unknown-unknown/page/ui.wasm"))
+        Ok(built.join("page/ui.wasm"))
     }
 
     /// Wasm to wasm and the script that loads it.

@@ -4,6 +4,7 @@
 //! target; Debian's own compiler, whose standard library is built from Debian's source package. The last one works where
 //! rustup can fetch nothing. It lies beside rustup's toolchains and disturbs none.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,6 +57,17 @@ impl Compiler {
         command
     }
 
+    /// Changes when what was built with this compiler has to be built again and cargo would not notice: the standard
+    /// library was built anew by the same compiler.
+    pub(crate) fn library_mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        if self.foreign {
+            let changed = fs::metadata(DEBIAN_LIBRARY).and_then(|folder| folder.modified());
+            changed.ok().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     fn program(&self, path: &Path) -> Command {
         let mut command = Command::new(path);
         if self.foreign {
@@ -67,14 +79,14 @@ impl Compiler {
     }
 
     /// Whether a smallest library comes out as wasm: asks for compiler, standard library and linker at once, and
-    /// notices a standard library that a newer compiler has outgrown.
+    /// notices a standard library that a newer compiler has outgrown, or one that cannot be optimised with the page.
     fn works(&self, house: &House) -> bool {
         let folder = house.target.join("page/probe");
         if fs::create_dir_all(&folder).is_err() {
             return false;
         }
         let mut command = self.program(&self.rustc);
-        command.args(["--target", TARGET, "--crate-type", "cdylib", "--crate-name", "probe", "-o"]);
+        command.args(["--target", TARGET, "--crate-type", "cdylib", "--crate-name", "probe", "-Clto", "-o"]);
         command.arg(folder.join("probe.wasm")).arg("-");
         let started = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let Ok(mut child) = started else { return false };
@@ -139,6 +151,8 @@ fn build_library(house: &House, compiler: &Compiler) -> Result<(), String> {
     let mut build = compiler.cargo();
     // The library's own build asks for features that only nightly names; this switch is how distributions build it.
     build.env("RUSTC_BOOTSTRAP", "1").current_dir(&folder);
+    // Bitcode, so that it is optimised together with the page; small, as the page is.
+    build.env("RUSTFLAGS", "-Cembed-bitcode=yes").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
     build.args(["build", "--quiet", "-Zbuild-std=std,panic_abort", "--target", TARGET, "--release", "--target-dir"]);
     step::run(build.arg(folder.join("target")))?;
 
