@@ -113,7 +113,11 @@ impl Build<'_> {
     /// Wasm to wasm and the script that loads it.
     fn bind(&self, wasm: &Path) -> Result<PathBuf, String> {
         let folder = self.folder.join("bound");
-        let mark = fingerprint(&[wasm.to_owned(), self.house.root.join("xtask/Cargo.toml")])?;
+        let mark = fingerprint(&[
+            wasm.to_owned(),
+            self.house.root.join("xtask/Cargo.toml"),
+            self.house.root.join("xtask/src/bin"),
+        ])?;
         if folder.is_dir() && self.is_marked("bind", mark) {
             return Ok(folder);
         }
