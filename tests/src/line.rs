@@ -1,0 +1,118 @@
+//! The port a simulated meter talks on: a real pseudo-terminal, or a TCP port with any number of listeners.
+//!
+//! Never blocks and never waits for a reader: like a wire, it loses what nobody takes. Survives readers that go and come.
+
+#[cfg(target_os = "linux")]
+mod pty;
+mod tcp;
+
+use std::io;
+
+#[cfg(target_os = "linux")]
+use pty::Pty;
+use tcp::Tcp;
+
+/// Which kind of port to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A pseudo-terminal.
+    Pty,
+    /// A TCP port on the loopback address; 0 takes a free one.
+    Tcp(u16),
+}
+
+/// An open port.
+#[derive(Debug)]
+pub struct Line {
+    kind: Kind,
+    port: Option<Port>,
+    address: String,
+}
+
+#[derive(Debug)]
+enum Port {
+    #[cfg(target_os = "linux")]
+    Pty(Pty),
+    Tcp(Tcp),
+}
+
+impl Line {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// What the system says; on systems without Unix98 pseudo-terminals, that there are none.
+    pub fn open(kind: Kind) -> io::Result<Self> {
+        let (port, address) = open(kind)?;
+        // A port that is opened again after a hang-up must be found where it was.
+        let kind = match &port {
+            Port::Tcp(tcp) => Kind::Tcp(tcp.port()),
+            #[cfg(target_os = "linux")]
+            Port::Pty(_) => kind,
+        };
+        Ok(Self { kind, port: Some(port), address })
+    }
+
+    /// Where it is, as `--meter` takes it: `serial:/dev/pts/7` or `tcp://127.0.0.1:2001`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Notices readers that came or went. Returns how many there are.
+    pub fn poll(&mut self) -> usize {
+        match &mut self.port {
+            #[cfg(target_os = "linux")]
+            Some(Port::Pty(pty)) => pty.poll(),
+            Some(Port::Tcp(tcp)) => tcp.poll(),
+            None => 0,
+        }
+    }
+
+    /// Hands bytes to whoever reads; what does not fit into a reader's buffer is lost.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.poll();
+        match &mut self.port {
+            #[cfg(target_os = "linux")]
+            Some(Port::Pty(pty)) => pty.send(bytes),
+            Some(Port::Tcp(tcp)) => tcp.send(bytes),
+            None => {}
+        }
+    }
+
+    /// Closes it on every reader, as when the plug is pulled.
+    pub fn hang_up(&mut self) {
+        self.port = None;
+    }
+
+    /// Opens it again after [`Self::hang_up`]; true if its address is another now (the system numbers pseudo-terminals).
+    ///
+    /// # Errors
+    /// What the system says; it stays closed and may be tried again.
+    pub fn reopen(&mut self) -> io::Result<bool> {
+        if self.port.is_some() {
+            return Ok(false);
+        }
+        let (port, address) = open(self.kind)?;
+        self.port = Some(port);
+        let moved = address != self.address;
+        self.address = address;
+        Ok(moved)
+    }
+}
+
+fn open(kind: Kind) -> io::Result<(Port, String)> {
+    match kind {
+        #[cfg(target_os = "linux")]
+        Kind::Pty => {
+            let pty = Pty::open()?;
+            let address = format!("serial:{}", pty.path());
+            Ok((Port::Pty(pty), address))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Kind::Pty => Err(io::Error::new(io::ErrorKind::Unsupported, "pseudo-terminals need Linux; use a TCP port")),
+        Kind::Tcp(port) => {
+            let tcp = Tcp::open(port)?;
+            let address = format!("tcp://127.0.0.1:{}", tcp.port());
+            Ok((Port::Tcp(tcp), address))
+        }
+    }
+}
