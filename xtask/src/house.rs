@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs, io};
 
 /// The folders that commands work in.
@@ -26,6 +27,13 @@ impl House {
             .unwrap_or_else(|| root.join("target"));
         let cache = dirs::cache_dir().map_or_else(|| target.join("cache"), |folder| folder.join("wattle"));
         Self { root, target, cache }
+    }
+
+    /// Cargo, in this tree and with its target folder.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = Command::new("cargo");
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        command
     }
 
     /// Folder of the built page.

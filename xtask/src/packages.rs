@@ -4,7 +4,6 @@
 //! knows), so a newer one from elsewhere is left alone. Elsewhere than on Debian it names what to install and stops.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::io::IsTerminal as _;
 use std::process::Command;
 
@@ -30,6 +29,34 @@ pub(crate) enum Proof {
     Package,
     /// A program on the search path.
     Program(&'static str),
+}
+
+/// What the headless host is built with.
+pub(crate) const PROGRAM: &[Need] = &[
+    program("gcc", "cc", "compiling SQLCipher, the encrypted database"),
+    program("pkg-config", "pkg-config", "finding libraries"),
+    library("libssl-dev", "libcrypto", "compiling SQLCipher, the encrypted database"),
+];
+
+/// What the window is built with.
+pub(crate) const WINDOW: &[Need] = &[library("libwebkit2gtk-4.1-dev", "webkit2gtk-4.1", "opening a window")];
+
+/// What tests of the page and of the window run with.
+pub(crate) const TEST: &[Need] = &[
+    program("chromium", "chromium", "testing the page in a browser"),
+    program("chromium-driver", "chromedriver", "testing the page in a browser"),
+    program("dbus", "dbus-run-session", "testing the window"),
+    program("webkit2gtk-driver", "WebKitWebDriver", "testing the window"),
+    program("xauth", "xauth", "testing the window without a display"),
+    program("xvfb", "Xvfb", "testing the window without a display"),
+];
+
+const fn library(package: &'static str, name: &'static str, why: &'static str) -> Need {
+    Need { package, proof: Proof::Library(name), why }
+}
+
+const fn program(package: &'static str, name: &'static str, why: &'static str) -> Need {
+    Need { package, proof: Proof::Program(name), why }
 }
 
 impl Need {
@@ -102,14 +129,4 @@ fn is_installed(package: &str) -> bool {
         .stderr(std::process::Stdio::null())
         .output()
         .is_ok_and(|output| output.stdout == b"installed")
-}
-
-/// Whether Debian's archive has a package. Only meaningful after the list was fetched.
-pub(crate) fn is_offered(package: &str) -> bool {
-    step::succeeds(Command::new("apt-cache").args(["show", "--no-all-versions", package]))
-}
-
-/// Whether this is an automatic build, which has a fresh tree but may have an old home folder.
-pub(crate) fn is_automatic() -> bool {
-    env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }

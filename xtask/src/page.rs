@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::house::{self, House};
 use crate::npm::Npm;
@@ -125,10 +126,8 @@ impl Build<'_> {
         if folder.is_dir() {
             fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
         }
-        let mut cargo = std::process::Command::new("cargo");
-        cargo.current_dir(&self.house.root).args(["build", "-p", "xtask", "--features", "bind"]);
-        step::run(cargo.args(["--bin", "bind", "--target-dir"]).arg(&self.house.target))?;
-        step::run(std::process::Command::new(self.house.programs().join("bind")).arg(wasm).arg(&folder))?;
+        step::run(self.house.cargo().args(["build", "-p", "xtask", "--features", "bind", "--bin", "bind"]))?;
+        step::run(Command::new(self.house.programs().join("bind")).arg(wasm).arg(&folder))?;
         self.mark("bind", mark)?;
         Ok(folder)
     }
