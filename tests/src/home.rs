@@ -107,17 +107,17 @@ impl Profile {
         match self {
             Self::Busy => [95_000, 45_000, 60_000],
             Self::Quiet => [62_000, 0, 0],
-            Self::Solar => [52_000, 24_000, 38_000],
-            Self::Typical => [68_000, 28_000, 46_000],
+            Self::Solar => [60_000, 34_000, 48_000],
+            Self::Typical => [82_000, 40_000, 62_000],
         }
     }
 
     const fn heat_loss_watts_per_degree(self) -> f64 {
         match self {
-            Self::Busy => 170.0,
-            Self::Quiet => 75.0,
-            Self::Solar => 110.0,
-            Self::Typical => 140.0,
+            Self::Busy => 190.0,
+            Self::Quiet => 95.0,
+            Self::Solar => 135.0,
+            Self::Typical => 185.0,
         }
     }
 }
@@ -445,17 +445,17 @@ impl Home {
             phases[0] += net - share * count as i64;
         }
         let mut moment = Moment { phases, generation, ..Moment::default() };
-        for phase in 0..count {
+        for (phase, net) in phases.into_iter().enumerate().take(count) {
             let stream = VOLTAGE + 10 * phase as u64;
             let slow = (wander(self.seed, stream, second, 1_100) * 9_000.0) as i64;
             let quick = (hash(self.seed, stream + 1, second) % 500) as i64;
             // A fifth of an ohm between the transformer and here: import pulls the voltage down, export lifts it.
-            let drop = phases[phase] / 230 * 18 / 100;
+            let drop = net / 230 * 18 / 100;
             let voltage = (227_000 + slow + quick - drop).clamp(200_000, 253_000);
             // Motors take, electronics give: reactive power wanders around a twentieth of the active.
             let lean = (wander(self.seed, POWER_FACTOR + 10 * phase as u64, second, 420) * 240_000.0) as i64 - 120_000;
-            let reactive = lean + phases[phase].abs() / 20;
-            let apparent = ((phases[phase].pow(2) + reactive.pow(2)) as u64).isqrt() as i64;
+            let reactive = lean + net.abs() / 20;
+            let apparent = ((net.pow(2) + reactive.pow(2)) as u64).isqrt() as i64;
             moment.voltages[phase] = voltage;
             moment.reactive[phase] = reactive;
             moment.currents[phase] = apparent * 1_000 / voltage;
@@ -684,3 +684,6 @@ fn total(day: &Day) -> DayTotal {
 fn equipment(seed: u64, number: i64) -> String {
     format!("SIM{:014}", hash(seed, EQUIPMENT, number) % 100_000_000_000_000)
 }
+
+#[cfg(test)]
+mod tests;

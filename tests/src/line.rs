@@ -15,8 +15,11 @@ use tcp::Tcp;
 /// Which kind of port to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A pseudo-terminal.
-    Pty,
+    /// A pseudo-terminal. With a speed, a reader that listens at another one hears noise, as on a real wire.
+    Pty {
+        /// The meter's speed; `None` lets every reader understand.
+        baud: Option<u32>,
+    },
     /// A TCP port on the loopback address; 0 takes a free one.
     Tcp(u16),
 }
@@ -83,17 +86,23 @@ impl Line {
         self.port = None;
     }
 
-    /// Opens it again after [`Self::hang_up`]; true if its address is another now (the system numbers pseudo-terminals).
+    /// Opens it again after [`Self::hang_up`]; true if its address is another now.
+    ///
+    /// The system gives a pseudo-terminal its old number back once all readers have let go of it; with `same_address` set,
+    /// any other number is refused.
     ///
     /// # Errors
     /// What the system says; it stays closed and may be tried again.
-    pub fn reopen(&mut self) -> io::Result<bool> {
+    pub fn reopen(&mut self, same_address: bool) -> io::Result<bool> {
         if self.port.is_some() {
             return Ok(false);
         }
         let (port, address) = open(self.kind)?;
-        self.port = Some(port);
         let moved = address != self.address;
+        if moved && same_address {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        self.port = Some(port);
         self.address = address;
         Ok(moved)
     }
@@ -102,13 +111,15 @@ impl Line {
 fn open(kind: Kind) -> io::Result<(Port, String)> {
     match kind {
         #[cfg(target_os = "linux")]
-        Kind::Pty => {
-            let pty = Pty::open()?;
+        Kind::Pty { baud } => {
+            let pty = Pty::open(baud)?;
             let address = format!("serial:{}", pty.path());
             Ok((Port::Pty(pty), address))
         }
         #[cfg(not(target_os = "linux"))]
-        Kind::Pty => Err(io::Error::new(io::ErrorKind::Unsupported, "pseudo-terminals need Linux; use a TCP port")),
+        Kind::Pty { .. } => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "pseudo-terminals need Linux; use a TCP port"))
+        }
         Kind::Tcp(port) => {
             let tcp = Tcp::open(port)?;
             let address = format!("tcp://127.0.0.1:{}", tcp.port());

@@ -228,3 +228,6 @@ impl Meter {
         !matches!(self.version, Version::Dsmr22 | Version::Dsmr3 | Version::At) && phase < profile.phase_count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ use crate::meter::{Meter, Version};
 /// Fixed, so that a home's registers depend on nothing but its seed and the instant.
 pub const INSTALLED_AT: i64 = 1_767_225_600;
 
+/// How long a hung-up pseudo-terminal waits for its last reader to let go, so that it comes back under its old name.
+const PATIENCE_SECONDS: i64 = 15;
+
 /// What a simulation is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -235,11 +238,12 @@ impl Simulator {
     }
 
     fn reopen(&mut self) -> Option<String> {
-        if self.home.second() < self.opens_at? {
+        let late = self.home.second() - self.opens_at?;
+        if late < 0 {
             return None;
         }
         // A port that cannot be opened now is tried again in the next second.
-        let moved = self.line.as_mut()?.reopen().ok()?;
+        let moved = self.line.as_mut()?.reopen(late < PATIENCE_SECONDS).ok()?;
         self.opens_at = None;
         moved.then(|| self.announcement())
     }
@@ -306,12 +310,12 @@ impl Simulator {
         };
         match verb {
             "clock" => {
-                self.faults.child_clock = first == Some("child");
                 self.meter.clock_error = match first.ok_or_else(bad)? {
                     "ok" | "child" => 0,
                     text if text.starts_with(['+', '-']) => text.parse().map_err(|_| bad())?,
                     text => text.parse::<jiff::Timestamp>().map_err(|_| bad())?.as_second() - now,
                 };
+                self.faults.child_clock = first == Some("child");
             }
             "cut" => match first {
                 None => self.faults.cut_next = true,
@@ -388,3 +392,6 @@ fn millionths(rate: &str) -> Option<i64> {
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("numbers and text always have a JSON form")
 }
+
+#[cfg(test)]
+mod tests;

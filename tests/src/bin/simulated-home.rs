@@ -22,6 +22,7 @@ simulated-home: a household behind its meter, on a port of this machine
   --version NAME       dsmr2.2 dsmr3 dsmr4 dsmr5 esmr5 emucs-be emucs-lu lu-encrypted se fi dk no lt hu ch at (dsmr5)
   --profile NAME       typical quiet busy solar (typical)
   --pty                talk on a pseudo-terminal (this is what it does if nothing else is said)
+  --strict-speed       a reader of the pseudo-terminal at another speed than the meter's hears noise
   --tcp PORT           talk on a TCP port of the loopback address; 0 takes a free one
   --once N             print N telegrams to standard output at once, and end
   --start INSTANT      begin then (RFC 3339) and not now
@@ -79,15 +80,17 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
         keys: None,
         start: unix_now().as_secs() as i64,
     };
-    let (mut kind, mut once, mut speed, mut real_time) = (Kind::Pty, None, 1, true);
+    let (mut kind, mut once, mut speed, mut real_time) = (Kind::Pty { baud: None }, None, 1, true);
     let (mut faults, mut keep, mut key, mut authentication_key) = (String::new(), false, None, None);
+    let mut strict = false;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("version") => options.version = parser.value()?.parse()?,
             Long("profile") => options.profile = parser.value()?.parse()?,
-            Long("pty") => kind = Kind::Pty,
+            Long("pty") => kind = Kind::Pty { baud: None },
+            Long("strict-speed") => strict = true,
             Long("tcp") => kind = Kind::Tcp(parser.value()?.parse()?),
             Long("once") => once = Some(parser.value()?.parse()?),
             Long("start") => {
@@ -105,6 +108,9 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(argument.unexpected().into()),
         }
+    }
+    if strict && kind == (Kind::Pty { baud: None }) {
+        kind = Kind::Pty { baud: Some(options.version.baud()) };
     }
     if speed == 0 {
         return Err("--speed must be at least 1".into());

@@ -115,23 +115,24 @@ impl Day {
 }
 
 /// What never stops: standby, router, ventilation, and the flicker of everything.
+///
+/// One hash gives the flicker of three phases for four seconds: this runs for every second of a year.
 fn quiescent(seed: u64, profile: Profile, start: i64, phases: &mut [Vec<i32>; 3]) {
+    const FLICKER_STEP: u64 = 240;
     let base = profile.base_milliwatts();
-    let length = phases[0].len();
-    let mut drift = [0; 3];
-    for index in 0..length {
-        let second = start + index as i64;
-        if index == 0 || second.rem_euclid(60) == 0 {
-            let bits = hash(seed, BASE, second.div_euclid(60));
-            for (phase, drift) in drift.iter_mut().enumerate() {
-                *drift = (bits >> (16 * phase) & 0xFFF) as i32;
+    for (phase, net) in phases.iter_mut().enumerate().take(profile.phase_count()) {
+        for (minute, net) in net.chunks_mut(60).enumerate() {
+            let from = start + 60 * minute as i64;
+            let drift = (hash(seed, BASE, from) >> (16 * phase) & 0xFFF) as i32;
+            // Drift and flicker are counted on top of nine tenths, so the mean is about the base load.
+            let level = base[phase] * 9 / 10 + drift;
+            for (index, net) in net.chunks_mut(4).enumerate() {
+                let mut bits = hash(seed, FLICKER, from + 4 * index as i64) >> (20 * phase);
+                for net in net {
+                    *net = level + ((bits & 0x1F) * FLICKER_STEP) as i32;
+                    bits >>= 5;
+                }
             }
-        }
-        let bits = hash(seed, FLICKER, second);
-        for phase in 0..profile.phase_count() {
-            let flicker = (bits >> (16 * phase) & 0x1FFF) as i32;
-            // The drift and the flicker are counted on top of nine tenths, so the mean is the base load.
-            phases[phase][index] = base[phase] * 9 / 10 + drift[phase] + flicker;
         }
     }
 }
@@ -159,21 +160,22 @@ fn generate(profile: Profile, weather: &Weather, start: i64, length: usize) -> V
         made.resize(length, 0);
         return made;
     }
-    let rating = i64::from(peak) * 9 / 10;
-    let mut knots = (0, 0);
-    for second in start..start + length as i64 {
-        let part = second.rem_euclid(60);
-        if part == 0 || second == start {
-            let minute = second - part;
-            let knot = |at| (weather.generation(at) * f64::from(peak)) as i64;
-            knots = (knot(minute), knot(minute + 60));
-        }
-        if knots == (0, 0) {
-            made.push(0);
+    let rating = peak / 10 * 9;
+    let knot = |at| (weather.generation(at) * f64::from(peak)) as i32;
+    let mut from = knot(start);
+    for minute in (start..start + length as i64).step_by(60) {
+        let to = knot(minute + 60);
+        if from == 0 && to == 0 {
+            made.resize(made.len() + 60, 0);
             continue;
         }
-        let smooth = knots.0 + (knots.1 - knots.0) * part / 60;
-        made.push((smooth + smooth * weather.quiver(second) / 1_000).clamp(0, rating) as i32);
+        let step = (to - from) / 60;
+        for part in 0..60 {
+            let smooth = from + step * part;
+            let quiver = smooth / 1_000 * weather.quiver(minute + i64::from(part));
+            made.push((smooth + quiver).clamp(0, rating));
+        }
+        from = to;
     }
     made
 }

@@ -37,8 +37,8 @@ impl Weather {
         // Latitude 52° north: sin 0.788, cos 0.616.
         let sun = (declination * 0.788, declination_cosine * 0.616);
         let mut dice = Dice::new(seed, SKY, day);
-        let clear = 14 + (12.0 * season) as i64;
-        let overcast = 45 - (18.0 * season) as i64;
+        let clear = 10 + (12.0 * season) as i64;
+        let overcast = 58 - (20.0 * season) as i64;
         let kind = match dice.between(0, 100) {
             roll if roll < clear => Sky::Clear,
             roll if roll < clear + overcast => Sky::Overcast,
@@ -63,7 +63,7 @@ impl Weather {
             return 0.0;
         }
         // Panels tilted to the south gain in the low sun what the longer way through the air takes.
-        let clear_sky = height * (1.52 - 0.55 * height);
+        let clear_sky = height * (1.44 - 0.50 * height);
         clear_sky.min(1.0) * self.transmission(second)
     }
 
@@ -73,7 +73,7 @@ impl Weather {
         let quick = wander(self.seed, CLOUDS + 1, second, 150);
         match self.kind {
             Sky::Clear => 0.94 + 0.06 * slow,
-            Sky::Overcast => 0.10 + 0.28 * slow + 0.05 * quick,
+            Sky::Overcast => 0.08 + 0.24 * slow + 0.05 * quick,
             // A cloud comes and goes within a minute or two: steep between the two levels.
             Sky::Broken => {
                 let cover = ((quick - 0.25 - 0.5 * slow) * 5.0 + 0.5).clamp(0.0, 1.0);
@@ -94,9 +94,10 @@ impl Weather {
         self.sun_height(second) < if self.kind == Sky::Overcast { 0.12 } else { 0.03 }
     }
 
-    /// A small quiver in 1/1000, for what the inverter adds.
-    pub(crate) const fn quiver(&self, second: i64) -> i64 {
-        (hash(self.seed, CLOUDS + 2, second) % 9) as i64 - 4
+    /// A small quiver in 1/1000, for what the inverter adds; one hash serves sixteen seconds.
+    pub(crate) const fn quiver(&self, second: i64) -> i32 {
+        let bits = hash(self.seed, CLOUDS + 2, second >> 4);
+        (bits >> (4 * (second & 15)) & 0xF) as i32 - 7
     }
 }
 

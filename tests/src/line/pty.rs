@@ -24,10 +24,12 @@ pub(super) struct Pty {
     watch: Option<std::os::fd::OwnedFd>,
     /// How many others have the port open.
     readers: usize,
+    /// The meter's speed, where readers must listen at it.
+    baud: Option<u32>,
 }
 
 impl Pty {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(baud: Option<u32>) -> io::Result<Self> {
         let meter = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&meter)?;
         unlockpt(&meter)?;
@@ -43,7 +45,7 @@ impl Pty {
         rustix::fs::fcntl_setfl(&meter, flags | OFlags::NONBLOCK)?;
         let watch = watch(&path);
         let readers = usize::from(watch.is_none());
-        Ok(Self { meter, port, path, watch, readers })
+        Ok(Self { meter, port, path, watch, readers, baud })
     }
 
     pub(super) fn path(&self) -> &str {
@@ -73,10 +75,21 @@ impl Pty {
         self.readers
     }
 
-    pub(super) fn send(&mut self, mut bytes: &[u8]) {
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         if self.readers == 0 {
             return;
         }
+        match self.baud {
+            Some(baud) if !self.listens_at(baud) => self.write(&noise(bytes)),
+            _ => self.write(bytes),
+        }
+    }
+
+    fn listens_at(&self, baud: u32) -> bool {
+        tcgetattr(&self.port).is_ok_and(|settings| settings.input_speed() == baud)
+    }
+
+    fn write(&self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match rustix::io::write(&self.meter, bytes) {
                 Ok(0) => return,
@@ -92,6 +105,12 @@ impl Pty {
         let mut said = [0_u8; 256];
         while matches!(rustix::io::read(&self.meter, &mut said), Ok(count) if count > 0) {}
     }
+}
+
+/// What is heard at a wrong speed: bytes, and no sense in them.
+fn noise(bytes: &[u8]) -> Vec<u8> {
+    let scrambled = |(index, byte): (usize, &u8)| byte.rotate_left(3) ^ (index as u8).wrapping_mul(0x9D) | 0x80;
+    bytes.iter().enumerate().map(scrambled).collect()
 }
 
 fn watch(path: &str) -> Option<std::os::fd::OwnedFd> {

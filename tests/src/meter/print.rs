@@ -398,8 +398,8 @@ impl Telegram<'_> {
     }
 
     fn phases(&mut self, codes: &[&str], power: impl Fn(&Moment, usize) -> i64) {
-        for phase in 0..self.home.profile().phase_count() {
-            self.power(codes[phase], power(&self.moment, phase));
+        for (phase, code) in codes.iter().enumerate().take(self.home.profile().phase_count()) {
+            self.power(code, power(&self.moment, phase));
         }
     }
 
@@ -523,9 +523,9 @@ impl Telegram<'_> {
 
 /// Reactive registers in varh, taken and given. Made from the active ones, so that they too never go back.
 fn reactive(home: &Home, registers: &Registers) -> (u64, u64) {
-    let days = (home.second() - home.installed_at()).max(0).unsigned_abs();
+    let age = (home.second() - home.installed_at()).max(0).unsigned_abs();
     let import = registers.import_total() / MILLIWATT_SECONDS_PER_WATT_HOUR / 9;
-    let export = registers.export_total() / MILLIWATT_SECONDS_PER_WATT_HOUR / 20 + days / 300;
+    let export = registers.export_total() / MILLIWATT_SECONDS_PER_WATT_HOUR / 20 + age / 300;
     (import, export)
 }
 
