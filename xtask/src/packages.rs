@@ -46,9 +46,9 @@ pub(crate) const TEST: &[Need] = &[
     program("chromium", "chromium", "testing the page in a browser"),
     program("chromium-driver", "chromedriver", "testing the page in a browser"),
     program("dbus", "dbus-run-session", "testing the window"),
+    program("imagemagick", "import", "looking at the window"),
     program("webkit2gtk-driver", "WebKitWebDriver", "testing the window"),
-    program("xauth", "xauth", "testing the window without a display"),
-    program("xvfb", "Xvfb", "testing the window without a display"),
+    program("xvfb", "Xvfb", "testing the window"),
 ];
 
 const fn library(package: &'static str, name: &'static str, why: &'static str) -> Need {
@@ -93,8 +93,8 @@ pub(crate) fn install(needs: &[Need]) -> Result<(), String> {
         step::print(&format!("             {}: {}", why, packages.join(" ")));
     }
     // Fresh systems have no list of packages, old ones an outdated list: both refuse to install.
-    step::run(as_root("apt-get")?.args(["--quiet", "--quiet", "update"]))?;
-    step::run(
+    step::run_quietly(as_root("apt-get")?.args(["--quiet", "--quiet", "update"]))?;
+    step::run_quietly(
         as_root("apt-get")?
             .args(["--quiet", "--quiet", "--yes", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", "install"])
             .args(missing.iter().map(|need| need.package)),

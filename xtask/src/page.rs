@@ -24,7 +24,7 @@ const WASM_FEATURES: [&str; 7] = [
     "--enable-sign-ext",
 ];
 
-/// Files of the type face, without the folder: two weights, with the letters of every language the page speaks.
+/// The type face, and which of its files: two weights, with the letters of every language the page speaks.
 const FONT: &str = "@fontsource/atkinson-hyperlegible-next";
 const FONT_FILES: [&str; 4] = ["latin-400", "latin-700", "latin-ext-400", "latin-ext-700"];
 
@@ -228,8 +228,8 @@ fn fonts(npm: &Npm, files: &mut BTreeMap<PathBuf, PathBuf>) -> Result<(), String
     }
     let family = FONT.rsplit('/').next().unwrap_or(FONT);
     for kind in FONT_FILES {
-        let name = format!("{family}-{kind}-normal.woff2");
-        files.insert(Path::new("fonts").join(&name), package.join("files").join(&name));
+        let source = package.join("files").join(format!("{family}-{kind}-normal.woff2"));
+        files.insert(format!("fonts/{kind}.woff2").into(), source);
     }
     files.insert("fonts/LICENSE".into(), package.join("LICENSE"));
     Ok(())

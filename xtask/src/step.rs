@@ -46,6 +46,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs a talkative program to its end; what it prints is seen only if it fails.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| not_started(command, &error))?;
+    if !output.status.success() {
+        print(&String::from_utf8_lossy(&output.stdout));
+        complain(&String::from_utf8_lossy(&output.stderr));
+    }
+    ended(command, output.status)
+}
+
 /// Whether a program ends well; what it prints is not seen.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
