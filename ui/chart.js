@@ -1,0 +1,30 @@
+// The parts of ECharts that Wattle draws with, behind two functions.
+import { init, use, getInstanceByDom } from 'echarts/core';
+import { BarChart, LineChart } from 'echarts/charts';
+import { AriaComponent, GridComponent, MarkLineComponent, TooltipComponent } from 'echarts/components';
+import { CanvasRenderer } from 'echarts/renderers';
+
+use([AriaComponent, BarChart, CanvasRenderer, GridComponent, LineChart, MarkLineComponent, TooltipComponent]);
+
+// A text that names a colour of the style sheet becomes that colour, so charts follow light and dark.
+function coloured(value, style) {
+  if (typeof value === 'string') return value.startsWith('--') ? style.getPropertyValue(value).trim() : value;
+  if (Array.isArray(value)) return value.map((each) => coloured(each, style));
+  if (value && typeof value === 'object') {
+    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, coloured(each, style)]));
+  }
+  return value;
+}
+
+export function draw(element, text, chosen) {
+  let chart = getInstanceByDom(element);
+  if (!chart) {
+    chart = init(element, null, { renderer: 'canvas' });
+    new ResizeObserver(() => chart.resize()).observe(element);
+    chart.getZr().on('click', (event) => {
+      const place = chart.convertFromPixel({ gridIndex: 0 }, [event.offsetX, event.offsetY]);
+      if (place) chosen(Math.round(place[0]));
+    });
+  }
+  chart.setOption(coloured(JSON.parse(text), getComputedStyle(document.documentElement)), { notMerge: true });
+}

@@ -1,0 +1,151 @@
+//! Charts: charming builds the option, ECharts draws it. The one place where numbers become floating point.
+//!
+//! Colours are names of the style sheet (`--import`), which the drawing side resolves, so charts follow light and dark.
+#![expect(clippy::float_arithmetic, reason = "pixels are made here, and nothing of them comes back")]
+
+use charming::Chart;
+use charming::component::{Axis, Grid};
+use charming::datatype::{CompositeValue, DataPointItem};
+use charming::element::{
+    AreaStyle, AxisLabel, AxisLine, AxisLineStyle, AxisTick, AxisType, BorderType, ItemStyle, LineStyle, SplitLine,
+};
+use charming::series::{Bar, Line};
+use contract::history::{Amounts, HistoryReply};
+use leptos::html::Div;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use meter_link::units::MilliwattHours;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+const FONT: f64 = 14.0;
+
+/// Energy per interval: import above the line, export below, generation beside. What was not measured has no bar; what was
+/// measured in part is pale with a dashed edge.
+pub(crate) fn bars(reply: &HistoryReply, labels: Vec<String>) -> String {
+    let series = |color: &str, stack: &str, sign: f64, of: fn(&Amounts) -> Option<MilliwattHours>| {
+        let data: Vec<DataPointItem> = reply
+            .buckets
+            .iter()
+            .map(|bucket| {
+                let value = of(&bucket.amounts).map(|energy| sign * kilowatt_hours(energy));
+                let style = match bucket.amounts.complete {
+                    true => ItemStyle::new().color(color).border_radius(2.0),
+                    false => ItemStyle::new()
+                        .color(color)
+                        .opacity(0.45)
+                        .border_color(color)
+                        .border_width(1.0)
+                        .border_type(BorderType::Dashed),
+                };
+                DataPointItem::new(CompositeValue::from(value)).item_style(style)
+            })
+            .collect();
+        Bar::new().stack(stack).bar_width("62%").data(data)
+    };
+    let any_generation = reply.buckets.iter().any(|bucket| bucket.amounts.generation_milliwatt_hours.is_some());
+    let mut chart = frame(labels, "kWh")
+        .series(series("--import", "grid", 1.0, |amounts| amounts.import_milliwatt_hours))
+        .series(series("--export", "grid", -1.0, |amounts| amounts.export_milliwatt_hours));
+    if any_generation {
+        chart = chart.series(series("--generation-fill", "made", 1.0, |amounts| amounts.generation_milliwatt_hours));
+    }
+    print(&chart)
+}
+
+/// Net power over a day as a line, with the band between least and most. A gap breaks the line.
+pub(crate) fn power(reply: &HistoryReply, labels: Vec<String>) -> String {
+    let start = reply.start_utc_milliseconds;
+    let span = reply.power_span_milliseconds.max(1);
+    let count = usize::try_from((reply.end_utc_milliseconds - start) / span).unwrap_or(0);
+    let mut means: Vec<Option<f64>> = vec![None; count];
+    let (mut most, mut least) = (means.clone(), means.clone());
+    for power in &reply.power {
+        let place = usize::try_from((power.start_utc_milliseconds - start) / span).unwrap_or(usize::MAX);
+        if place < count {
+            means[place] = Some(kilowatts(power.mean_milliwatts.count()));
+            most[place] = Some(kilowatts(power.max_milliwatts.count()));
+            least[place] = Some(kilowatts(power.min_milliwatts.count()));
+        }
+    }
+    let line = |values: Vec<Option<f64>>, width: f64, opacity: f64| {
+        Line::new()
+            .show_symbol(false)
+            .connect_nulls(false)
+            .line_style(LineStyle::new().color("--ink").width(width).opacity(opacity))
+            .data(values.into_iter().map(CompositeValue::from).collect::<Vec<_>>())
+    };
+    let chart = frame(labels, "kW")
+        .series(line(most, 1.0, 0.25))
+        .series(line(least, 1.0, 0.25))
+        .series(line(means, 1.6, 1.0).area_style(AreaStyle::new().color("--import").opacity(0.14)));
+    print(&chart)
+}
+
+fn frame(labels: Vec<String>, unit: &str) -> Chart {
+    let label = || AxisLabel::new().color("--quiet").font_size(FONT);
+    Chart::new()
+        .animation(false)
+        .grid(Grid::new().left(56).right(8).top(28).bottom(32))
+        .x_axis(
+            Axis::new()
+                .type_(AxisType::Category)
+                .data(labels)
+                .axis_label(label())
+                .axis_tick(AxisTick::new().show(false))
+                .axis_line(AxisLine::new().on_zero(true).line_style(AxisLineStyle::new().width(1.5))),
+        )
+        .y_axis(
+            Axis::new()
+                .type_(AxisType::Value)
+                .name(unit)
+                .axis_label(label())
+                .split_line(SplitLine::new().line_style(LineStyle::new().color("--rule"))),
+        )
+}
+
+fn print(chart: &Chart) -> String {
+    let mut option = serde_json::to_value(chart).unwrap_or_default();
+    // What charming has no words for.
+    let axis = &mut option["xAxis"][0];
+    axis["axisLabel"]["hideOverlap"] = true.into();
+    axis["axisLine"]["lineStyle"]["color"] = "--ink".into();
+    option.to_string()
+}
+
+fn kilowatt_hours(energy: MilliwattHours) -> f64 {
+    energy.count() as f64 / 1e6
+}
+
+fn kilowatts(milliwatts: i64) -> f64 {
+    milliwatts as f64 / 1e6
+}
+
+/// Draws an option into an element, fetching ECharts at the first time; tells which interval is pointed at.
+pub(crate) fn draw(node: NodeRef<Div>, option: String, chosen: impl Fn(usize) + 'static) {
+    spawn_local(async move {
+        let Some(module) = module().await else { return };
+        let Some(element) = node.get_untracked() else { return };
+        let Some(draw) = js_sys::Reflect::get(&module, &"draw".into()).ok().and_then(|draw| draw.dyn_into().ok())
+        else {
+            return;
+        };
+        let draw: js_sys::Function = draw;
+        let chosen = Closure::<dyn Fn(f64)>::new(move |place: f64| {
+            if place >= 0.0 {
+                chosen(place as usize);
+            }
+        });
+        let _ = draw.call3(&JsValue::NULL, &element, &option.into(), chosen.as_ref());
+        // The chart keeps the first one it is given, for as long as its element is there.
+        chosen.forget();
+    });
+}
+
+/// The drawing side, fetched once.
+async fn module() -> Option<JsValue> {
+    let window = web_sys::window()?;
+    let fetch = js_sys::Reflect::get(&window, &"wattleChart".into()).ok()?.dyn_into::<js_sys::Function>().ok()?;
+    let promise = fetch.call0(&window).ok()?.dyn_into::<js_sys::Promise>().ok()?;
+    JsFuture::from(promise).await.ok()
+}

@@ -1,0 +1,12 @@
+//! Screens. One file each; [`shell`] holds them together.
+
+pub(crate) mod add_meter;
+pub(crate) mod history;
+pub(crate) mod home;
+pub(crate) mod line;
+pub(crate) mod meter;
+pub(crate) mod now;
+pub(crate) mod sharing;
+pub(crate) mod shell;
+pub(crate) mod wall;
+pub(crate) mod words;
