@@ -11,8 +11,9 @@ use std::io::Read as _;
 use std::process::ExitCode;
 
 use meter_link::error::DecodeError;
-use meter_link::p1::{Decoder, objects};
-use meter_link::reading::{Measured, Medium, MeterTime, Reading, Trust};
+use meter_link::name::name;
+use meter_link::p1::Decoder;
+use meter_link::reading::{Measured, MeterTime, Reading, Trust};
 use meter_link::security::KeyPair;
 use serde_json::{Value, json};
 
@@ -119,14 +120,9 @@ fn print_reading(reading: &Reading) -> Value {
 
 fn print_value(reading: &Reading, measured: &Measured) -> Value {
     let child = reading.children.iter().find(|child| child.channel == measured.channel);
-    let name = objects::name(measured.quantity);
     let mut value = json!({
         "obis": measured.obis.to_string(),
-        "name": match child.map(|child| child.medium) {
-            Some(Medium::Gas) => format!("gas_{name}"),
-            Some(Medium::Water) => format!("water_{name}"),
-            _ => name,
-        },
+        "name": name(measured, child.map(|child| child.medium)),
         "value": measured.value.to_string(),
         "unit": measured.unit.symbol(),
     });

@@ -45,6 +45,9 @@ pub enum DecodeError {
     /// A meter that authenticates its frames sent one without a tag.
     #[error("authentication tag is missing from a meter that sends one")]
     TagMissing,
+    /// The frame is encrypted and leaves out the system title, without which no key opens it.
+    #[error("telegram is encrypted and leaves out its system title")]
+    TitleMissing,
     /// More bytes than any telegram has, without an end.
     #[error("telegram is longer than {limit} bytes")]
     TooLong {
@@ -70,6 +73,7 @@ impl DecodeError {
             Self::NoTelegram => "no_telegram",
             Self::Replayed { .. } => "replayed",
             Self::TagMissing => "tag_missing",
+            Self::TitleMissing => "title_missing",
             Self::TooLong { .. } => "too_long",
         }
     }

@@ -14,6 +14,7 @@ pub mod health;
 pub mod link;
 #[cfg(feature = "task")]
 pub mod meter;
+pub mod name;
 pub mod obis;
 pub mod p1;
 pub mod reading;

@@ -30,6 +30,12 @@ impl Obis {
 
     /// Reads `A-B:C.D.E` with an optional `*F`, and nothing more. `None` for anything else.
     pub fn parse(text: &[u8]) -> Option<Self> {
+        let (obis, rest) = Self::parse_start(text)?;
+        rest.is_empty().then_some(obis)
+    }
+
+    /// Reads a code at the start of a text; gives it and what follows.
+    pub(crate) fn parse_start(text: &[u8]) -> Option<(Self, &[u8])> {
         let (a, rest) = number(text)?;
         let (b, rest) = number(rest.strip_prefix(b"-")?)?;
         let (c, rest) = number(rest.strip_prefix(b":")?)?;
@@ -39,16 +45,22 @@ impl Obis {
             Some(rest) => number(rest)?,
             None => (255, rest),
         };
-        rest.is_empty().then_some(Self { a, b, c, d, e, f })
+        Some((Self { a, b, c, d, e, f }, rest))
     }
 }
 
 /// One to three digits, at most 255, and what follows.
+#[inline]
 fn number(text: &[u8]) -> Option<(u8, &[u8])> {
-    let length = text.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, rest) = text.split_at(length);
-    let value = digits.iter().fold(0_u16, |value, digit| value * 10 + u16::from(digit - b'0'));
-    (length > 0).then_some((u8::try_from(value).ok()?, rest))
+    let (mut value, mut rest) = match text {
+        [digit @ b'0'..=b'9', rest @ ..] => (u16::from(digit - b'0'), rest),
+        _ => return None,
+    };
+    for _ in 0..2 {
+        let [digit @ b'0'..=b'9', more @ ..] = rest else { break };
+        (value, rest) = (value * 10 + u16::from(digit - b'0'), more);
+    }
+    Some((u8::try_from(value).ok()?, rest))
 }
 
 impl fmt::Display for Obis {

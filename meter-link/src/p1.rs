@@ -45,6 +45,12 @@ impl Decoder {
         self.framer.handle_end();
     }
 
+    /// The link broke: half a frame is forgotten. Keys stay, and so do the counters that no later frame may fall below.
+    pub fn handle_break(&mut self) {
+        self.framer = Framer::default();
+        self.pending = None;
+    }
+
     /// The next reading, or what became of a frame that gave none. `None`: more bytes are needed.
     pub fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>> {
         if let Some(error) = self.pending.take() {
@@ -59,6 +65,7 @@ impl Decoder {
                 let trust = if checked { Trust::Checked } else { Trust::Unverified };
                 Some(Ok(reading::interpret(&Telegram::parse(bytes), trust)))
             }
+            Frame::SealedUntitled(_) => Some(Err(DecodeError::TitleMissing)),
             Frame::Sealed(bytes) => Some(self.opener.open(bytes).and_then(|opened| {
                 let inner = framer::split(&opened.plain).ok_or(DecodeError::NoTelegram)?;
                 // Without a tag only a whole telegram with its own checksum is believed at all.

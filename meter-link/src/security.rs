@@ -155,10 +155,7 @@ impl Opener {
 fn take_apart(frame: &[u8]) -> Option<Sealed<'_>> {
     let rest = frame.strip_prefix(&[0xDB, 0x08])?;
     let (title, rest) = rest.split_first_chunk::<8>()?;
-    let rest = match rest {
-        [0x82, _, _, rest @ ..] | [0x81, _, rest @ ..] | [..=0x7F, rest @ ..] => rest,
-        _ => return None,
-    };
+    let ([0x82, _, _, rest @ ..] | [0x81, _, rest @ ..] | [..=0x7F, rest @ ..]) = rest else { return None };
     let (control, rest) = rest.split_first()?;
     let (counter, content) = rest.split_first_chunk::<4>()?;
     Some(Sealed { title: *title, control: *control, counter: u32::from_be_bytes(*counter), content })

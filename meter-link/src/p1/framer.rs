@@ -2,7 +2,7 @@
 //!
 //! A telegram begins with `/` and ends with `!`, four hexadecimal digits of CRC-16/ARC over all from `/` to `!`, and a line
 //! end. Old meters send no checksum, some leave out leading zeros or write small letters. An encrypted telegram is one
-//! general-glo-ciphering APDU, `DB 08` and its length. Owns no port and no clock, keeps at most [`MAX_FRAME`] bytes, and
+//! general-glo-ciphering APDU, `DB 08` and its length; Polish meters put one without its title between `/` and `!`. Owns no port and no clock, keeps at most [`MAX_FRAME`] bytes, and
 //! after an error continues at the next `/`.
 //!
 //! Source: DSMR P1 Companion Standard 5.0.2, section 6.2.
@@ -19,6 +19,9 @@ const CRC: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_ARC);
 /// Tag of a general-glo-ciphering APDU and the length of the system title that follows it.
 const SEALED: [u8; 2] = [0xDB, 0x08];
 
+/// Most bytes of an identification line: three times what the standard allows.
+const MAX_IDENTIFICATION: usize = 64;
+
 /// The object by which a telegram since DSMR 4 says so.
 const VERSION: &[u8] = b"1-3:0.2.8(";
 
@@ -27,6 +30,8 @@ const VERSION: &[u8] = b"1-3:0.2.8(";
 pub enum Frame<'a> {
     /// An encrypted telegram: a whole general-glo-ciphering APDU.
     Sealed(&'a [u8]),
+    /// An encrypted telegram in a clear envelope from `/` to `!`, without the system title that opens it.
+    SealedUntitled(&'a [u8]),
     /// A telegram from `/` to `!`.
     Telegram {
         /// The bytes, `/` and `!` included.
@@ -125,6 +130,7 @@ impl Framer {
                 let expected = CRC.checksum(bytes);
                 match hexadecimal(&self.buffer[body..end]) {
                     Some(found) if found != expected => Some(Err(DecodeError::Checksum { expected, found })),
+                    _ if matches!(envelope(bytes), Envelope::Sealed(_)) => Some(Ok(Frame::SealedUntitled(bytes))),
                     sent => Some(Ok(Frame::Telegram { bytes, checked: sent.is_some() })),
                 }
             }
@@ -138,12 +144,8 @@ impl Framer {
     /// Skips what begins no frame.
     fn seek(&mut self) {
         let rest = &self.buffer[self.start..];
-        let skipped = rest
-            .iter()
-            .enumerate()
-            .position(|(index, &byte)| {
-                byte == b'/' || (byte == SEALED[0] && rest.get(index + 1).is_none_or(|next| *next == SEALED[1]))
-            })
+        let skipped = memchr::memchr2_iter(b'/', SEALED[0], rest)
+            .find(|&at| rest[at] == b'/' || rest.get(at + 1).is_none_or(|next| *next == SEALED[1]))
             .unwrap_or(rest.len());
         self.drop_to(self.start + skipped);
     }
@@ -158,38 +160,48 @@ impl Framer {
 
     /// Looks for `!` at the start of a line, or for another `/`.
     fn look_for_mark(&mut self) -> Found {
-        let mut at = self.scanned.max(self.start + 1);
-        while let Some(&byte) = self.buffer.get(at) {
-            match byte {
-                b'/' if matches!(self.buffer[at - 1], b'\n' | b'\r') => return Found::Interrupted(at),
+        let frame = &self.buffer[self.start..];
+        let (first, end) = match envelope(frame) {
+            Envelope::Clear => (1, frame.len()),
+            Envelope::Sealed(end) => (end.min(frame.len()), frame.len()),
+            // What follows may be no text; what was looked at is.
+            Envelope::Undecided(end) if !self.ended => (1, end),
+            Envelope::Undecided(_) => (1, frame.len()),
+        };
+        let mut at = first.max(self.scanned - self.start);
+        while let Some(found) = memchr::memchr2(b'/', b'!', &frame[at.min(end)..end]) {
+            at += found;
+            // Ciphertext is followed by the mark, whatever its last byte.
+            let line_begins = matches!(frame[at - 1], b'\n' | b'\r') || (at == first && first > 1);
+            match frame[at] {
+                b'/' if line_begins => return Found::Interrupted(self.start + at),
                 // In the middle of a line: where the line before was cut, or a stroke in a message's text.
-                b'/' => match self.buffer.get(at + 1..at + 5) {
+                b'/' => match frame.get(at + 1..at + 5) {
                     Some([a, b, c, d]) if [a, b, c].iter().all(|l| l.is_ascii_alphabetic()) && d.is_ascii_digit() => {
-                        return Found::Interrupted(at);
+                        return Found::Interrupted(self.start + at);
                     }
                     None if !self.ended => {
-                        self.scanned = at;
+                        self.scanned = self.start + at;
                         return Found::More;
                     }
                     _ => at += 1,
                 },
-                b'!' if matches!(self.buffer[at - 1], b'\n' | b'\r') => {
+                _ if line_begins => {
                     // Looked at again when more bytes are there.
-                    self.scanned = at;
-                    return match checksum_end(&self.buffer[at + 1..], self.ended) {
-                        Some(length) => Found::Telegram { body: at + 1, end: at + 1 + length },
+                    self.scanned = self.start + at;
+                    let body = self.start + at + 1;
+                    return match checksum_end(&frame[at + 1..], self.ended) {
+                        Some(length) => Found::Telegram { body, end: body + length },
                         None => Found::More,
                     };
                 }
                 _ => at += 1,
             }
         }
-        self.scanned = at;
+        self.scanned = self.start + end.max(at);
         // A recording of an old meter may stop before the mark. A newer one names its version and must end with a checksum.
-        let text = &self.buffer[self.start..];
-        let old = !text.windows(VERSION.len()).any(|window| window == VERSION);
-        if self.ended && old && text.ends_with(b"\n") {
-            return Found::Telegram { body: at, end: at };
+        if self.ended && frame.ends_with(b"\n") && memchr::memmem::find(frame, VERSION).is_none() {
+            return Found::Telegram { body: self.scanned, end: self.scanned };
         }
         Found::More
     }
@@ -206,6 +218,9 @@ impl Framer {
             // No length: not the start of a frame after all.
             Some(_) => return self.skip(),
         };
+        if rest.get(header).is_some_and(|control| !is_control(*control)) {
+            return self.skip();
+        }
         if header + length > MAX_FRAME {
             return self.skip();
         }
@@ -221,6 +236,42 @@ impl Framer {
         self.seek();
         self.look()
     }
+}
+
+/// What stands between the identification line and the mark.
+enum Envelope {
+    /// Text.
+    Clear,
+    /// Ciphertext that ends here, counted from `/`.
+    Sealed(usize),
+    /// Cannot be told yet; up to here, all is text.
+    Undecided(usize),
+}
+
+/// Tells text from ciphertext: a blank line, an empty title (`00`, on some after `DB`), two bytes of length, the control byte.
+fn envelope(frame: &[u8]) -> Envelope {
+    let head = &frame[..frame.len().min(MAX_IDENTIFICATION)];
+    let Some(line) = memchr::memchr(b'\n', head) else {
+        return if frame.len() < MAX_IDENTIFICATION { Envelope::Undecided(frame.len()) } else { Envelope::Clear };
+    };
+    let text = line + 1;
+    let mut at = text;
+    for wanted in [&b"\r"[..], b"\n", b"\xDB", b"\x00", b"\x82"] {
+        match frame.get(at) {
+            None => return Envelope::Undecided(text),
+            Some(byte) if wanted == [*byte] => at += 1,
+            Some(_) if wanted == b"\xDB" => (),
+            Some(_) => return Envelope::Clear,
+        }
+    }
+    let Some([high, low, control]) = frame.get(at..at + 3) else { return Envelope::Undecided(text) };
+    let end = at + 2 + usize::from(u16::from_be_bytes([*high, *low]));
+    if is_control(*control) && end < MAX_FRAME { Envelope::Sealed(end) } else { Envelope::Clear }
+}
+
+/// Whether a security control byte can be one: encrypted, suite 0 to 2, not compressed.
+const fn is_control(byte: u8) -> bool {
+    byte & 0x20 != 0 && byte & 0x0F <= 2 && byte & 0x80 == 0
 }
 
 /// Length of the checksum that follows `!`: four digits, or fewer before a line end. `None`: cannot be told yet.

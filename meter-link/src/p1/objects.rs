@@ -19,6 +19,8 @@ pub enum Meaning {
     DemandPeak,
     /// The serial number of the meter or of a child.
     Equipment,
+    /// Past months: stamps, each before the numbers it belongs to.
+    History,
     /// Known and no value: texts, versions, switches.
     Known,
     /// One number.
@@ -42,6 +44,7 @@ pub fn meaning(obis: Obis) -> Option<Meaning> {
         (0, 0, 96, 14, 0) => quantity(Q::Rate),
         (0, 0, 96, 7, _) => quantity(Q::Count),
         (0, 0, 17, 0, 0) => quantity(Q::ByCode),
+        (0, 0, 98, 1, 0) => Some(Meaning::History),
         (0, _, 24, 4, 0) | (0, _, 96, 3, 10) | (0, 0, 96, 13, _) | (0, 0, 96, 1, 4) | (1, 3, 0, 2, 8) => {
             Some(Meaning::Known)
         }
@@ -103,40 +106,5 @@ pub fn meaning(obis: Obis) -> Option<Meaning> {
         // Sags and swells.
         (1, _, 32 | 52 | 72, 32 | 36, 0) => quantity(Q::Count),
         _ => None,
-    }
-}
-
-/// A stable word for a quantity, for machines: `import_energy_rate_1`, `voltage_l2`.
-pub fn name(quantity: Quantity) -> String {
-    let flow = |flow: Flow| match flow {
-        Flow::Export => "export",
-        Flow::Import => "import",
-        Flow::Net => "net",
-    };
-    let phase = |phase: Phase| match phase {
-        Phase::Total => "",
-        Phase::L1 => "_l1",
-        Phase::L2 => "_l2",
-        Phase::L3 => "_l3",
-        Phase::Neutral => "_neutral",
-    };
-    let rate = |rate: u8| if rate == 0 { "_total".to_owned() } else { format!("_rate_{rate}") };
-    match quantity {
-        Quantity::ActiveEnergy(of, number) => format!("{}_energy{}", flow(of), rate(number)),
-        Quantity::ActivePower(of, on) => format!("{}_power{}", flow(of), phase(on)),
-        Quantity::ApparentPower(of, on) => format!("{}_apparent_power{}", flow(of), phase(on)),
-        Quantity::ByCode => "by_code".to_owned(),
-        Quantity::Count => "count".to_owned(),
-        Quantity::Current(on) => format!("current{}", phase(on)),
-        Quantity::Demand(of) => format!("{}_demand", flow(of)),
-        Quantity::DemandPeak(of) => format!("{}_demand_peak", flow(of)),
-        Quantity::Frequency => "frequency".to_owned(),
-        Quantity::Heat => "heat_energy".to_owned(),
-        Quantity::PowerFactor(on) => format!("power_factor{}", phase(on)),
-        Quantity::Rate => "rate".to_owned(),
-        Quantity::ReactiveEnergy(of, number) => format!("{}_reactive_energy{}", flow(of), rate(number)),
-        Quantity::ReactivePower(of, on) => format!("{}_reactive_power{}", flow(of), phase(on)),
-        Quantity::Voltage(on) => format!("voltage{}", phase(on)),
-        Quantity::Volume => "volume".to_owned(),
     }
 }

@@ -16,19 +16,36 @@ use crate::reading::{
 /// Lines that are kept when they are not understood: more than any telegram has.
 const MAX_KEPT: usize = 64;
 
-/// What meters send as a register when they have none: all bits of 24, 31, 32 or 48 set, and one less, which some use for
-/// "not yet". As a mantissa, so wherever the point stands (16777.215).
+/// What meters send when they have no value: all bits of 24, 31, 32 or 48 set, and one less, which some use for "not yet".
+/// As a mantissa, so wherever the point stands (16777.215).
 const SENTINELS: [i64; 9] = [
-    0x00FF_FFFF,
     0x00FF_FFFE,
-    0x7FFF_FFFF,
+    0x00FF_FFFF,
     0x7FFF_FFFE,
-    0xFFFF_FFFF,
-    0xFFFF_FFFE,
+    0x7FFF_FFFF,
     0xFFFF_FFFD,
-    0xFFFF_FFFF_FFFF,
+    0xFFFF_FFFE,
+    0xFFFF_FFFF,
     0xFFFF_FFFF_FFFE,
+    0xFFFF_FFFF_FFFF,
 ];
+
+/// What one object says. Its numbers are handed out one by one, see [`read_object`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// A child meter is on this channel and measures this.
+    Child(u8, Medium),
+    /// The serial number of the meter (channel 0) or a child.
+    Equipment(u8, &'a [u8]),
+    /// Nothing about energy: a text, a version, a switch.
+    Nothing,
+    /// Something this crate does not know, or no sense.
+    NotUnderstood,
+    /// The meter's clock.
+    Time(MeterTime),
+    /// Its numbers, which were handed out.
+    Values,
+}
 
 /// Gives a telegram its meaning.
 pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
@@ -45,10 +62,20 @@ pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
         not_understood: Vec::new(),
     };
     for line in telegram.lines() {
+        let Reading { values, children, .. } = &mut reading;
+        let take = |value: Measured| {
+            if value.channel > 0 {
+                child(children, value.channel);
+            }
+            values.push(value);
+        };
         let (obis, text) = match line {
-            Line::Object(object) => match understand(&mut reading, &object) {
-                true => continue,
-                false => (Some(object.obis), object.text),
+            Line::Object(object) => match read_object(&object, country, take) {
+                Said::NotUnderstood => (Some(object.obis), object.text),
+                said => {
+                    note(&mut reading, object.obis, said);
+                    continue;
+                }
             },
             Line::Unclear(text) => (None, text),
         };
@@ -60,88 +87,124 @@ pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
     reading
 }
 
-/// Adds one object to the reading. False if it makes no sense.
-fn understand(reading: &mut Reading, object: &Object<'_>) -> bool {
+/// Notes what is no number.
+fn note(reading: &mut Reading, obis: Obis, said: Said<'_>) {
+    match said {
+        Said::Child(channel, medium) => child(&mut reading.children, channel).medium = medium,
+        Said::Equipment(_, []) | Said::Nothing | Said::NotUnderstood | Said::Values => (),
+        Said::Equipment(0, text) => {
+            // The meter's 96.1.1 goes before its other names.
+            if reading.equipment.is_none() || (obis.c, obis.d, obis.e) == (96, 1, 1) {
+                reading.equipment = Some(Equipment(text.escape_ascii().to_string()));
+            }
+        }
+        Said::Equipment(channel, text) => {
+            child(&mut reading.children, channel)
+                .equipment
+                .get_or_insert_with(|| Equipment(text.escape_ascii().to_string()));
+        }
+        Said::Time(time) => reading.meter_time = Some(time),
+    }
+}
+
+/// Gives one object its meaning, without allocating. Each number goes to `take`, in the order sent; of an object in which
+/// only some make sense, those do, and the object is [`Said::NotUnderstood`].
+#[inline]
+pub fn read_object<'a>(object: &Object<'a>, country: Option<Country>, mut take: impl FnMut(Measured)) -> Said<'a> {
     let obis = object.obis;
     let mut values = object.values();
-    let Some(first) = values.next() else { return false };
-    let last = values.last().unwrap_or(first);
-    let country = reading.country;
+    let Some(first) = values.next() else { return Said::NotUnderstood };
+    let mut number = |obis, quantity, text, unit, time| match measure(obis, quantity, text, unit, time) {
+        Some(value) => {
+            take(value);
+            Said::Values
+        }
+        None => Said::NotUnderstood,
+    };
     match meaning(obis) {
-        None => false,
-        Some(Meaning::Known) => true,
-        Some(Meaning::Time) => {
-            reading.meter_time = time::parse(first, country);
-            reading.meter_time.is_some()
-        }
-        Some(Meaning::Equipment) => {
-            equipment(reading, obis, first);
-            true
-        }
+        None => Said::NotUnderstood,
+        // Thresholds can have one number for each direction.
+        Some(Meaning::Quantity(Quantity::ByCode)) => object
+            .values()
+            .map(|value| number(obis, Quantity::ByCode, value, None, None))
+            .fold(Said::Values, |all, one| if one == Said::NotUnderstood { one } else { all }),
+        Some(Meaning::Quantity(quantity)) => number(obis, quantity, first, None, None),
+        Some(Meaning::Known) => Said::Nothing,
+        Some(Meaning::Time) => time::parse(first, country).map_or(Said::NotUnderstood, Said::Time),
+        Some(Meaning::Equipment) => Said::Equipment(if obis.a == 0 { obis.b } else { 0 }, first),
         Some(Meaning::ChildType) => match Decimal::parse(first) {
-            Some(Decimal { mantissa, places: 0 }) if obis.b > 0 => {
-                child(reading, obis.b).medium = medium(mantissa);
-                true
-            }
+            Some(Decimal { mantissa, places: 0 }) if obis.b > 0 => Said::Child(obis.b, medium(mantissa)),
             // An empty channel.
-            _ => first.is_empty(),
+            _ if first.is_empty() => Said::Nothing,
+            _ => Said::NotUnderstood,
         },
-        // Thresholds can have one for each direction.
-        Some(Meaning::Quantity(Quantity::ByCode)) => {
-            object.values().fold(true, |all, value| push(reading, obis, Quantity::ByCode, value, None, None) && all)
-        }
-        Some(Meaning::Quantity(quantity)) => push(reading, obis, quantity, first, None, None),
         Some(Meaning::DemandPeak) => {
             let flow = if obis.c == 1 { Flow::Import } else { Flow::Export };
-            push(reading, obis, Quantity::DemandPeak(flow), last, None, time::parse(first, country))
+            number(obis, Quantity::DemandPeak(flow), values.last().unwrap_or(first), None, time::parse(first, country))
         }
+        // A stamp that makes no sense loses only itself.
         Some(Meaning::ChildRegister) => {
-            // A stamp that makes no sense loses only itself.
-            push(reading, obis, Quantity::Volume, last, None, time::parse(first, country))
+            number(obis, Quantity::Volume, values.last().unwrap_or(first), None, time::parse(first, country))
         }
         Some(Meaning::ChildRegisterOld) => {
-            let mut values = object.values().skip(4);
+            let mut values = values.skip(3);
             let (code, unit) = (values.next().and_then(Obis::parse), values.next());
-            code.is_some_and(|code| push(reading, code, Quantity::Volume, last, unit, time::parse(first, country)))
+            match (code, values.last()) {
+                (Some(code), Some(text)) => number(code, Quantity::Volume, text, unit, time::parse(first, country)),
+                _ => Said::NotUnderstood,
+            }
+        }
+        Some(Meaning::History) => {
+            let (mut stamp, mut said) = (None, Said::Nothing);
+            for text in object.values() {
+                match time::parse(text, country) {
+                    Some(time) => stamp = Some(time),
+                    // Counts and codes stand among them; a number here has a unit.
+                    None if !text.contains(&b'*') => (),
+                    None => said = number(obis, Quantity::ByCode, text, None, stamp),
+                }
+            }
+            said
         }
     }
 }
 
-/// Adds one value. False if it is no number or its unit does not fit.
-fn push(
-    reading: &mut Reading,
+/// One number with its unit. `None` if it is no number, a sentinel, or its unit does not fit.
+#[inline]
+fn measure(
     obis: Obis,
     quantity: Quantity,
     text: &[u8],
     unit: Option<&[u8]>,
     meter_time: Option<MeterTime>,
-) -> bool {
+) -> Option<Measured> {
     // `001247.747*kWh`, on some meters without the star.
     let end = text.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'-')).unwrap_or(text.len());
     let (number, rest) = text.split_at(end);
     let symbol = unit.unwrap_or(rest.strip_prefix(b"*").unwrap_or(rest));
-    let (Some(number), Some((unit, exponent))) = (Decimal::parse(number), unit_of(symbol)) else { return false };
+    let number = Decimal::parse(number)?;
+    let (unit, exponent) = unit_of(symbol)?;
     let quantity = match (quantity, unit) {
         (Quantity::Volume, Unit::Joule) => Quantity::Heat,
-        (Quantity::Volume, Unit::WattHour) | (Quantity::Volume, Unit::CubicMetre) => quantity,
-        (Quantity::Volume, _) => return false,
-        _ if !fits(quantity, unit) => return false,
+        // Heat meters that count kilowatt-hours; its name is the child's.
+        (Quantity::Volume, Unit::WattHour) => Quantity::ByCode,
+        _ if !fits(quantity, unit) => return None,
         _ => quantity,
     };
     let is_register = matches!(
         quantity,
         Quantity::ActiveEnergy(..) | Quantity::ReactiveEnergy(..) | Quantity::Volume | Quantity::Heat
     );
-    if is_register && (SENTINELS.contains(&number.mantissa) || number.mantissa < 0) {
-        return false;
+    if (is_register && number.mantissa < 0) || (unit != Unit::One && is_sentinel(number.mantissa)) {
+        return None;
     }
-    let Some(value) = number.scaled(exponent) else { return false };
     let channel = if obis.a == 0 && obis.c == 24 { obis.b } else { 0 };
-    if channel > 0 {
-        child(reading, channel);
-    }
-    reading.values.push(Measured { obis, channel, quantity, value, unit, meter_time });
-    true
+    Some(Measured { obis, channel, quantity, value: number.scaled(exponent)?, unit, meter_time })
+}
+
+#[inline]
+fn is_sentinel(mantissa: i64) -> bool {
+    mantissa >= SENTINELS[0] && SENTINELS.contains(&mantissa)
 }
 
 /// Whether a unit can belong to a quantity.
@@ -156,52 +219,60 @@ const fn fits(quantity: Quantity, unit: Unit) -> bool {
         Quantity::Voltage(_) => matches!(unit, Unit::Volt),
         Quantity::Frequency => matches!(unit, Unit::Hertz),
         Quantity::Rate | Quantity::Count | Quantity::PowerFactor(_) => matches!(unit, Unit::One),
-        Quantity::ByCode | Quantity::Heat | Quantity::Volume => true,
+        Quantity::Volume => matches!(unit, Unit::CubicMetre),
+        Quantity::ByCode | Quantity::Heat => true,
     }
 }
 
-/// A unit and its power of ten. Meters disagree about capitals.
+/// A unit and its power of ten. Meters disagree about capitals, and none sends a unit in which they would matter: `mW` is no
+/// power of a home, and MWh and MJ are large in every meter that has them.
+#[inline]
 fn unit_of(symbol: &[u8]) -> Option<(Unit, i8)> {
-    let table: [(&[u8], Unit, i8); 24] = [
-        (b"", Unit::One, 0),
-        (b"kW", Unit::Watt, 3),
-        (b"kWh", Unit::WattHour, 3),
-        (b"V", Unit::Volt, 0),
-        (b"A", Unit::Ampere, 0),
-        (b"m3", Unit::CubicMetre, 0),
-        (b"kvar", Unit::Var, 3),
-        (b"kvarh", Unit::VarHour, 3),
-        (b"W", Unit::Watt, 0),
-        (b"Wh", Unit::WattHour, 0),
-        (b"var", Unit::Var, 0),
-        (b"varh", Unit::VarHour, 0),
-        (b"GJ", Unit::Joule, 9),
-        (b"MJ", Unit::Joule, 6),
-        (b"kVA", Unit::VoltAmpere, 3),
-        (b"VA", Unit::VoltAmpere, 0),
-        (b"Hz", Unit::Hertz, 0),
-        (b"kHz", Unit::Hertz, 3),
-        (b"kV", Unit::Volt, 3),
-        (b"kA", Unit::Ampere, 3),
-        (b"MWh", Unit::WattHour, 6),
-        (b"dm3", Unit::CubicMetre, -3),
-        (b"l", Unit::CubicMetre, -3),
-        (b"kVAh", Unit::VoltAmpereHour, 3),
-    ];
-    // `mW` would be read as `MW` below; no meter sends either as power, and MWh and MJ are large in every meter that has them.
-    table.iter().find(|(text, ..)| text.eq_ignore_ascii_case(symbol)).map(|&(_, unit, exponent)| (unit, exponent))
+    let mut small = [0; 5];
+    let small = small.get_mut(..symbol.len())?;
+    small.copy_from_slice(symbol);
+    small.make_ascii_lowercase();
+    Some(match &*small {
+        b"" => (Unit::One, 0),
+        b"w" => (Unit::Watt, 0),
+        b"kw" => (Unit::Watt, 3),
+        b"mw" => (Unit::Watt, 6),
+        b"wh" => (Unit::WattHour, 0),
+        b"kwh" => (Unit::WattHour, 3),
+        b"mwh" => (Unit::WattHour, 6),
+        b"var" => (Unit::Var, 0),
+        b"kvar" => (Unit::Var, 3),
+        b"varh" => (Unit::VarHour, 0),
+        b"kvarh" => (Unit::VarHour, 3),
+        b"va" => (Unit::VoltAmpere, 0),
+        b"kva" => (Unit::VoltAmpere, 3),
+        b"vah" => (Unit::VoltAmpereHour, 0),
+        b"kvah" => (Unit::VoltAmpereHour, 3),
+        b"v" => (Unit::Volt, 0),
+        b"kv" => (Unit::Volt, 3),
+        b"a" => (Unit::Ampere, 0),
+        b"ka" => (Unit::Ampere, 3),
+        b"hz" => (Unit::Hertz, 0),
+        b"khz" => (Unit::Hertz, 3),
+        b"j" => (Unit::Joule, 0),
+        b"mj" => (Unit::Joule, 6),
+        b"gj" => (Unit::Joule, 9),
+        b"m3" => (Unit::CubicMetre, 0),
+        b"dm3" | b"l" => (Unit::CubicMetre, -3),
+        _ => return None,
+    })
 }
 
 /// The child on a channel, announced now if it was not yet.
-fn child(reading: &mut Reading, channel: u8) -> &mut Child {
-    let place = match reading.children.iter().position(|child| child.channel == channel) {
+fn child(children: &mut Vec<Child>, channel: u8) -> &mut Child {
+    let place = match children.iter().position(|child| child.channel == channel) {
         Some(place) => place,
         None => {
-            reading.children.push(Child { channel, medium: Medium::Unclear, equipment: None });
-            reading.children.len() - 1
+            children.push(Child { channel, medium: Medium::Unclear, equipment: None });
+            children.len() - 1
         }
     };
-    &mut reading.children[place]
+    &mut children[place]
 }
 
 /// EN 13757-3 device types.
@@ -227,19 +298,6 @@ fn name_children(reading: &mut Reading) {
     }
 }
 
-/// Keeps a serial number; the meter's 96.1.1 before its other names.
-fn equipment(reading: &mut Reading, obis: Obis, text: &[u8]) {
-    if text.is_empty() {
-        return;
-    }
-    let found = Equipment(text.escape_ascii().to_string());
-    if obis.b > 0 && obis.a == 0 {
-        child(reading, obis.b).equipment.get_or_insert(found);
-    } else if reading.equipment.is_none() || (obis.c, obis.d, obis.e) == (96, 1, 1) {
-        reading.equipment = Some(found);
-    }
-}
-
 /// Maker and model. A run of six digits is a serial number, unless an underscore follows it (a firmware's number).
 fn identification(line: &[u8]) -> String {
     let mut run = 0;
@@ -261,7 +319,7 @@ fn identification(line: &[u8]) -> String {
 }
 
 /// The country whose profile a telegram fits: by its identification, else by an object that only one country has.
-fn country(telegram: &Telegram<'_>) -> Option<Country> {
+pub fn country(telegram: &Telegram<'_>) -> Option<Country> {
     let known: [(&[u8], Country); 11] = [
         (b"FLU", Country::Be),
         (b"Lux", Country::Lu),
@@ -278,11 +336,13 @@ fn country(telegram: &Telegram<'_>) -> Option<Country> {
     if let Some((_, country)) = known.iter().find(|(start, _)| telegram.identification.starts_with(start)) {
         return Some(*country);
     }
-    let has = |wanted: Obis| telegram.lines().any(|line| matches!(line, Line::Object(object) if object.obis == wanted));
-    if has(Obis::new(0, 0, 96, 1, 4)) {
+    telegram.lines().find_map(|line| match line {
         // Only eMUCS sends its version there, and only Belgium uses it without a header of its own.
-        return Some(Country::Be);
-    }
-    let dutch = has(Obis::new(1, 3, 0, 2, 8)) || has(Obis::new(0, 1, 24, 3, 0)) || has(Obis::new(0, 0, 96, 13, 1));
-    dutch.then_some(Country::Nl)
+        Line::Object(object) if object.obis == Obis::new(0, 0, 96, 1, 4) => Some(Country::Be),
+        Line::Object(object) if DUTCH.contains(&object.obis) => Some(Country::Nl),
+        _ => None,
+    })
 }
+
+/// Objects that only Dutch telegrams have: the version, gas in the old form, a text for a separate display.
+const DUTCH: [Obis; 3] = [Obis::new(1, 3, 0, 2, 8), Obis::new(0, 1, 24, 3, 0), Obis::new(0, 0, 96, 13, 1)];

@@ -51,7 +51,7 @@ impl<'a> Telegram<'a> {
 
 /// The first line without its end, and the rest.
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len());
+    let end = memchr::memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
     let (line, rest) = bytes.split_at(end);
     let rest = match rest {
         [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
@@ -95,8 +95,8 @@ impl<'a> Iterator for Lines<'a> {
 
 /// The code at the start of a line and its length, if a parenthesis follows it.
 fn code(line: &[u8]) -> Option<(Obis, usize)> {
-    let length = line.iter().take(24).position(|byte| *byte == b'(')?;
-    Some((Obis::parse(&line[..length])?, length))
+    let (obis, rest) = Obis::parse_start(line)?;
+    (rest.first() == Some(&b'(')).then_some((obis, line.len() - rest.len()))
 }
 
 impl<'a> Object<'a> {

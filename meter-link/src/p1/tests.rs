@@ -173,7 +173,7 @@ fn w4_with_five_percent_noise_most_telegrams_arrive_and_none_is_wrong() {
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         if noise % 20 == 0 {
             let place = (noise >> 8) as usize % telegram.len();
-            telegram[place] ^= 1 << (noise >> 28) % 8;
+            telegram[place] ^= 1 << ((noise >> 28) % 8);
         }
         let mut bytes = telegram.as_slice();
         for result in decode_chunk(&mut decoder, &mut bytes) {
@@ -281,6 +281,62 @@ fn k7_keys_and_serial_numbers_never_show_in_debug() {
     let mut bytes = &capture("nl_dsmr50_three_phase.txt")[..];
     let text = format!("{:?}", decode_in(&mut decoder, &mut bytes, 64));
     assert!(!text.contains("4D414445"), "a serial number in {text}");
+}
+
+#[test]
+fn k5_ciphertext_in_a_clear_envelope_is_named_and_the_next_telegram_is_read() {
+    for between in [&b""[..], b"\r\n"] {
+        let cipher: Vec<u8> = b"\n!AB/XYZ5".iter().copied().cycle().take(300).collect();
+        let mut frame = [&b"/EGM5MADE\r\n\r\n\x00\x82\x01\x31\x30\0\0\0\x07"[..], &cipher, between, b"!"].concat();
+        let checksum = framer::checksum(&frame);
+        frame.extend_from_slice(format!("{checksum:04X}\r\n").as_bytes());
+        frame.extend(capture("at_whole_watts.txt"));
+        for chunk in [1, 7, usize::MAX] {
+            let results = decode_in(&mut Decoder::new(keys(1)), &mut &frame[..], chunk);
+            assert_eq!(results[0], Err(DecodeError::TitleMissing));
+            assert!(matches!(&results[1..], [Ok(_)]), "{results:?}");
+        }
+    }
+}
+
+#[test]
+fn w7_an_empty_log_of_failures_is_a_line_like_any_other() {
+    for log in [
+        "1-0:99.97.0()",
+        "1-0:99.97.0(0)()",
+        "1-0:99.97.0(0)(0-0:96.7.19)(000000000000W)(0000000000*s)",
+        "0-0:98.1.0()",
+    ] {
+        let bytes = print(b"MAD5", [log.as_bytes(), b"1-0:1.8.0(000123.456*kWh)"], Ending::Checksum);
+        let results = decode(&bytes, Vec::new());
+        let [Ok(reading)] = &results[..] else { panic!("{log}: {results:?}") };
+        assert_eq!(reading.values.len(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_month_s_peaks_of_the_past_carry_their_own_stamps() {
+    let log = b"0-0:98.1.0(2)(1-0:1.6.0)(1-0:1.6.0)(200501000000S)(200423192538S)(03.695*kW)(200401000000S)(200305122139W)(05.980*kW)";
+    let results = decode(&print(b"FLU5\\1_A", [&log[..]], Ending::Checksum), Vec::new());
+    let [Ok(reading)] = &results[..] else { panic!("{results:?}") };
+    let peaks: Vec<_> = reading
+        .values
+        .iter()
+        .map(|peak| (peak.value.to_string(), peak.meter_time.map(|time| time.unix_milliseconds / 1_000)))
+        .collect();
+    assert_eq!(peaks, [("3695".to_owned(), Some(1_587_662_738)), ("5980".to_owned(), Some(1_583_407_299))]);
+}
+
+#[test]
+fn counters_outlive_a_break_of_the_line() {
+    let telegram = print(b"Lux5\\253663629_B", [&b"1-0:1.8.0(000123.456*kWh)"[..]], Ending::Checksum);
+    let frame = seal(&telegram, 7, 5, 0x30);
+    let mut decoder = Decoder::new(keys(7));
+    assert!(decode_chunk(&mut decoder, &mut &frame[..])[0].is_ok());
+    decoder.handle_bytes(&frame[..60]);
+    decoder.handle_break();
+    let again = decode_chunk(&mut decoder, &mut &frame[..]);
+    assert_eq!(again, [Err(DecodeError::Replayed { highest: 5, found: 5 })]);
 }
 
 fn line() -> impl Strategy<Value = String> {
