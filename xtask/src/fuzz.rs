@@ -26,7 +26,7 @@ pub(crate) fn fuzz(house: &House, seconds: Option<&str>) -> Result<(), String> {
         None => SECONDS,
         Some(text) => text.parse().map_err(|_| format!("seconds are a whole number: {text}"))?,
     };
-    packages::install(&COMPILER)?;
+    packages::install(&[&COMPILER])?;
     let folder = house.root.join("meter-link/fuzz");
     let mut names: Vec<String> = fs::read_dir(folder.join("fuzz_targets"))
         .map_err(|error| format!("{}: {error}", folder.display()))?

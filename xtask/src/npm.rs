@@ -5,13 +5,7 @@ use std::process::Command;
 use std::{fs, process};
 
 use crate::house::{self, House};
-use crate::packages::{self, Need, Proof};
 use crate::step;
-
-const NODE: [Need; 2] = [
-    Need { package: "nodejs", proof: Proof::Program("node"), why: "tools that make the page small" },
-    Need { package: "npm", proof: Proof::Program("npm"), why: "tools that make the page small" },
-];
 
 /// A folder with `node_modules` in it.
 #[derive(Clone, Debug)]
@@ -20,7 +14,6 @@ pub(crate) struct Npm(PathBuf);
 impl Npm {
     /// The page's packages, fetched if this lock file is new to this user.
     pub(crate) fn fetch(house: &House) -> Result<Self, String> {
-        packages::install(&NODE)?;
         let (list, lock) = (house.root.join("ui/package.json"), house.root.join("ui/package-lock.json"));
         let wrong = |error: std::io::Error| format!("npm's packages: {error}");
         let mark = house::fingerprint([&list, &lock]).map_err(wrong)?;

@@ -31,6 +31,12 @@ pub(crate) enum Proof {
     Program(&'static str),
 }
 
+/// What the page is made with, beside a compiler.
+pub(crate) const PAGE: &[Need] = &[
+    program("nodejs", "node", "tools that make the page small"),
+    program("npm", "npm", "tools that make the page small"),
+];
+
 /// What the headless host is built with.
 pub(crate) const PROGRAM: &[Need] = &[
     program("gcc", "cc", "compiling SQLCipher, the encrypted database"),
@@ -74,9 +80,9 @@ pub(crate) fn is_debian() -> bool {
     step::find("apt-get").is_some() && step::find("dpkg-query").is_some()
 }
 
-/// Installs what is missing of a list; does nothing and says nothing when all is there.
-pub(crate) fn install(needs: &[Need]) -> Result<(), String> {
-    let missing: Vec<&Need> = needs.iter().filter(|need| !need.is_met()).collect();
+/// Installs what is missing of some lists, all at once; does nothing and says nothing when all is there.
+pub(crate) fn install(lists: &[&[Need]]) -> Result<(), String> {
+    let missing: Vec<&Need> = lists.iter().copied().flatten().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use crate::house::{self, House};
 use crate::npm::Npm;
+use crate::packages::{self, PAGE};
 use crate::{step, wasm};
 
 /// What the compiler emits and Chromium, WebKit and Firefox have all read for years; `wasm-opt` would otherwise refuse
@@ -66,6 +67,7 @@ impl Build<'_> {
         if self.is_marked("page", mark(self.house)?) {
             return Ok(());
         }
+        packages::install(&[PAGE])?;
         let wasm = self.compile()?;
         let bound = self.bind(&wasm)?;
         let npm = match root.join("ui/package.json").is_file() {

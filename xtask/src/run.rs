@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::house::House;
-use crate::packages::{self, PROGRAM, WINDOW};
+use crate::packages::{self, PAGE, PROGRAM, WINDOW};
 use crate::{page, secrets, step};
 
 /// Starts Wattle with the arguments of the command line. Comes back only with an error: on Unix this process becomes
@@ -15,10 +15,7 @@ use crate::{page, secrets, step};
 pub(crate) fn run(house: &House, arguments: impl Iterator<Item = OsString>) -> Result<(), String> {
     let mut arguments: Vec<OsString> = arguments.filter(|argument| argument != "--").collect();
     let display = has_display();
-    packages::install(PROGRAM)?;
-    if display {
-        packages::install(WINDOW)?;
-    }
+    packages::install(&[PROGRAM, PAGE, if display { WINDOW } else { &[] }])?;
     page::build(house)?;
 
     step::say("building Wattle (some minutes the first time)");

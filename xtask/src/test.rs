@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use crate::house::House;
-use crate::packages::{self, PROGRAM, TEST, WINDOW};
+use crate::packages::{self, PAGE, PROGRAM, TEST, WINDOW};
 use crate::{page, step};
 
 /// What has been counted.
@@ -19,9 +19,7 @@ struct Tally {
 
 /// Runs everything. The error says only that something failed; what, has been printed.
 pub(crate) fn test(house: &House) -> Result<(), String> {
-    packages::install(PROGRAM)?;
-    packages::install(WINDOW)?;
-    packages::install(TEST)?;
+    packages::install(&[PROGRAM, PAGE, WINDOW, TEST])?;
     page::build(house)?;
 
     let mut tally = Tally::default();

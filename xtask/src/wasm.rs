@@ -124,7 +124,7 @@ pub(crate) fn compiler(house: &House) -> Result<Compiler, String> {
         });
     }
     step::say("taking Debian's own Rust for the page");
-    packages::install(&DEBIAN)?;
+    packages::install(&[&DEBIAN])?;
     build_library(house, &debian)?;
     if debian.works(house) {
         return Ok(debian);
