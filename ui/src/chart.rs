@@ -106,10 +106,15 @@ fn frame(labels: Vec<String>, unit: &str) -> Chart {
 
 fn print(chart: &Chart) -> String {
     let mut option = serde_json::to_value(chart).unwrap_or_default();
-    // What charming has no words for.
-    let axis = &mut option["xAxis"][0];
-    axis["axisLabel"]["hideOverlap"] = true.into();
-    axis["axisLine"]["lineStyle"]["color"] = "--ink".into();
+    // What charming has no words for. It writes a single axis without a list around it.
+    let axis = match &mut option["xAxis"] {
+        serde_json::Value::Array(axes) => axes.first_mut(),
+        axis => Some(axis),
+    };
+    if let Some(axis) = axis.filter(|axis| axis.is_object()) {
+        axis["axisLabel"]["hideOverlap"] = true.into();
+        axis["axisLine"]["lineStyle"]["color"] = "--ink".into();
+    }
     option.to_string()
 }
 
