@@ -305,6 +305,14 @@ fn no_test_is_put_off_and_no_code_left_open() {
 }
 
 #[test]
+fn the_window_is_tested_from_outside() {
+    let files = files();
+    check(complaints(files.iter().filter(|file| file.path.starts_with("src-tauri/")), |_, line| {
+        line.contains("#[test]").then(|| "cargo xtask test runs none here; move what has rules to gateway".to_owned())
+    }));
+}
+
+#[test]
 fn no_registry_and_no_machine_is_named() {
     let hosts = ["crates.io", "deb.debian.org", "npmjs.org", "npmjs.com", "pypi.org", "static.rust-lang.org"];
     let places = ["/root/", "/work/", "/Users/"];

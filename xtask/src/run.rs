@@ -18,10 +18,8 @@ pub(crate) fn run(house: &House, arguments: impl Iterator<Item = OsString>) -> R
     packages::install(&[PROGRAM, PAGE, if display { WINDOW } else { &[] }])?;
     page::build(house)?;
 
-    step::say("building Wattle (some minutes the first time)");
     let host = if display { "wattle" } else { "gateway" };
-    let mut build = house.cargo();
-    step::run(build.args(["build", "-p", host, "-p", "tests", "--bin", host, "--bin", "simulated-home"]))?;
+    build(house, host)?;
 
     let folder = match option(&arguments, "--data") {
         Some(folder) => PathBuf::from(folder),
@@ -44,6 +42,12 @@ pub(crate) fn run(house: &House, arguments: impl Iterator<Item = OsString>) -> R
     }
     step::say(&format!("starting Wattle; the home's data is in {}", folder.display()));
     become_program(Command::new(house.programs().join(host)).args(arguments))
+}
+
+/// Builds one of the two programs, and the simulated home beside it.
+pub(crate) fn build(house: &House, host: &str) -> Result<(), String> {
+    step::say(&format!("building {host} (some minutes the first time)"));
+    step::run(house.cargo().args(["build", "-p", host, "-p", "tests", "--bin", host, "--bin", "simulated-home"]))
 }
 
 fn has_display() -> bool {
