@@ -33,13 +33,14 @@ pub(crate) enum Link {
 
 #[cfg(feature = "task")]
 impl Link {
-    /// Opens an address. The error says whether and why a person is needed.
-    pub(crate) async fn open(address: &Address) -> Result<Self, LinkProblem> {
+    /// Opens an address, a serial line with these of its settings. The error says whether and why a person is needed.
+    #[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only serial lines have settings"))]
+    pub(crate) async fn open(address: &Address, settings: usize) -> Result<Self, LinkProblem> {
         match address {
             #[cfg(feature = "file")]
             Address::File(path) => file::open(path).await.map(Self::File),
             #[cfg(feature = "serial")]
-            Address::Serial(path) => serial::Port::open(path).map(Self::Serial),
+            Address::Serial(path) => serial::Port::open(path, settings).map(Self::Serial),
             #[cfg(feature = "tcp")]
             Address::Tcp { host, port } => tcp::open(host, *port).await.map(Self::Tcp),
             #[cfg(not(all(feature = "file", feature = "serial", feature = "tcp")))]
@@ -61,11 +62,21 @@ impl Link {
         }
     }
 
-    /// Speed and framing being used; `None` where there is no such thing.
-    pub(crate) fn settings(&self) -> Option<&'static str> {
+    /// Which settings are being used; 0 where there is no choice.
+    pub(crate) fn settings(&self) -> usize {
         match self {
             #[cfg(feature = "serial")]
-            Self::Serial(port) => Some(port.settings()),
+            Self::Serial(port) => port.settings(),
+            #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
+            _ => 0,
+        }
+    }
+
+    /// Speed and framing being used; `None` where there is no such thing.
+    pub(crate) fn settings_name(&self) -> Option<&'static str> {
+        match self {
+            #[cfg(feature = "serial")]
+            Self::Serial(port) => Some(port.settings_name()),
             #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
             _ => None,
         }

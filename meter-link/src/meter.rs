@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::DecodeError;
 use crate::health::{Health, KeyState, LinkProblem, LinkState};
@@ -20,12 +20,18 @@ use crate::security::KeyPair;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause: a person who plugs the cable in again waits at most a minute.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// A link without a byte for so long is silent: the slowest P1 meter sends every ten seconds.
-const SILENCE: Duration = Duration::from_secs(12);
+/// A link without a byte for so long is silent, unless its meter is known to be slower: the slowest P1 meter sends every ten
+/// seconds.
+const SILENCE: Duration = Duration::from_secs(10);
 /// So long each setting of a serial line is listened to: one interval of the slowest meter, and a telegram.
 const LISTEN: Duration = Duration::from_secs(12);
 /// So many bytes without a frame are a wrong speed: four telegrams.
 const NOISE: u64 = 4_000;
+/// A meter that was understood before is sought anew after so many bytes without a frame: it may have been swapped for one
+/// of another speed. Sixteen telegrams, so that noise alone hardly does it.
+const LOST: u64 = 16_000;
+/// Good frames whose distances are remembered; their median is the usual one, whatever gap lies among them.
+const DISTANCES: usize = 5;
 /// Health is told at most this often while nothing but counts change.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -68,6 +74,9 @@ pub async fn run(config: Config, events: mpsc::Sender<MeterEvent>) {
         health: Health::default(),
         told: None,
         last_frame: None,
+        distances: Vec::new(),
+        settings: 0,
+        recognised: 0,
         events,
     };
     // The only way out is that nobody listens; there is nobody to tell.
@@ -80,82 +89,114 @@ struct Task {
     /// What was told last, and when.
     told: Option<(LinkState, Option<LinkProblem>, KeyState, Instant)>,
     last_frame: Option<Instant>,
+    /// Milliseconds between the last good frames, newest last; at most [`DISTANCES`].
+    distances: Vec<u32>,
+    /// The settings of a serial line with which the last good frame came.
+    settings: usize,
+    /// Frames of a protocol we know, good or not.
+    recognised: u64,
     events: mpsc::Sender<MeterEvent>,
 }
 
 impl Task {
     async fn serve(&mut self, config: &Config) -> Result<(), Alone> {
+        // One for all times the link is opened: a counter seen before a break must not count as fresh after it.
+        let mut decoder = p1::Decoder::new(config.keys.clone());
         let mut pause = PAUSE;
         loop {
             let frames = self.health.frames;
-            match Link::open(&config.address).await {
-                Ok(link) => {
-                    self.listen(link, config).await?;
-                    if !self.live {
-                        self.health.problem = None;
-                        return self.tell(LinkState::Ended).await;
-                    }
-                }
+            match Link::open(&config.address, self.settings).await {
+                Ok(link) => self.listen(link, &mut decoder).await?,
                 Err(problem) => self.health.problem = Some(problem),
+            }
+            if !self.live {
+                // A recording that cannot be read now will not be later.
+                self.health.problem = self.health.problem.filter(|_| self.health.frames == 0);
+                let ended = self.health.problem.is_none();
+                return self.tell(if ended { LinkState::Ended } else { LinkState::Stopped }).await;
             }
             if self.health.frames > frames {
                 pause = PAUSE;
             }
             self.tell(LinkState::Waiting).await?;
-            tokio::time::sleep(with_chance(pause)).await;
+            self.pause(with_chance(pause)).await?;
             pause = (pause * 2).min(MAX_PAUSE);
             self.health.reconnects += 1;
         }
     }
 
-    /// Reads an open link until it breaks.
-    async fn listen(&mut self, mut link: Link, config: &Config) -> Result<(), Alone> {
-        let mut decoder = p1::Decoder::new(config.keys.clone());
+    /// Waits, unless nobody listens any more.
+    async fn pause(&self, pause: Duration) -> Result<(), Alone> {
+        match timeout(pause, self.events.closed()).await {
+            Ok(()) => Err(Alone),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Reads an open link until it breaks, or a recording to its end.
+    async fn listen(&mut self, mut link: Link, decoder: &mut p1::Decoder) -> Result<(), Alone> {
         let mut buffer = vec![0; 4_096];
-        let mut heard_since = 0_u64;
-        let mut setting_until = Instant::now() + LISTEN;
+        // Bytes since the last recognised frame, or since these settings.
+        let mut heard = 0_u64;
         let mut known = false;
+        let mut settings_until = Instant::now() + LISTEN;
         self.health.problem = None;
-        self.health.line_settings = link.settings().map(str::to_owned);
+        self.health.line_settings = link.settings_name().map(str::to_owned);
+        decoder.handle_break();
         self.tell(LinkState::Listening).await?;
         loop {
-            let deadline = Instant::now() + SILENCE;
-            let deadline = if known { deadline } else { deadline.min(setting_until) };
-            let count = match timeout_at(deadline, link.read(&mut buffer)).await {
-                Ok(Ok(0)) | Ok(Err(_)) => {
-                    decoder.handle_end();
-                    self.poll(&mut decoder).await?;
+            let silent_at = Instant::now() + self.patience();
+            let deadline = if known { silent_at } else { silent_at.min(settings_until) };
+            let read = tokio::select! {
+                read = timeout_at(deadline, link.read(&mut buffer)) => read,
+                () = self.events.closed() => return Err(Alone),
+            };
+            let count = match read {
+                Ok(Ok(count)) if count > 0 => count,
+                Ok(_) if self.live => {
                     self.health.problem = Some(LinkProblem::Closed);
                     return Ok(());
                 }
-                Ok(Ok(count)) => count,
+                Ok(Ok(_)) => {
+                    // A recording of an old meter may end without a mark. Half a telegram of a broken line is never believed.
+                    decoder.handle_end();
+                    return self.poll(decoder).await;
+                }
+                Ok(Err(_)) => {
+                    self.health.problem = Some(LinkProblem::Closed);
+                    return Ok(());
+                }
                 Err(_) => {
-                    if heard_since == 0 || known {
+                    if Instant::now() >= silent_at {
                         self.health.problem = Some(LinkProblem::Silent);
                     }
                     0
                 }
             };
             self.health.bytes += count as u64;
-            heard_since += count as u64;
-            let frames = self.health.frames;
+            heard += count as u64;
+            let recognised = self.recognised;
             let mut rest = &buffer[..count];
             while !rest.is_empty() {
                 let taken = decoder.handle_bytes(rest);
                 rest = &rest[taken..];
-                self.poll(&mut decoder).await?;
+                self.poll(decoder).await?;
             }
-            if self.health.frames > frames {
-                (known, heard_since) = (true, 0);
+            if self.recognised > recognised {
+                (known, heard) = (true, 0);
+                self.settings = link.settings();
                 self.health.problem = None;
-            } else if !known && (heard_since > NOISE || Instant::now() >= setting_until) {
-                if heard_since > 0 {
+            } else if known && heard > LOST {
+                (known, settings_until) = (false, Instant::now());
+            }
+            if !known && (heard > NOISE || Instant::now() >= settings_until) {
+                if heard > 0 {
                     self.health.problem = Some(LinkProblem::Unrecognised);
                 }
                 link.try_next_settings();
-                self.health.line_settings = link.settings().map(str::to_owned);
-                (heard_since, setting_until) = (0, Instant::now() + LISTEN);
-                decoder = p1::Decoder::new(config.keys.clone());
+                self.health.line_settings = link.settings_name().map(str::to_owned);
+                (heard, settings_until) = (0, Instant::now() + LISTEN);
+                decoder.handle_break();
             }
             let state = if self.is_late() || !known { LinkState::Listening } else { LinkState::Live };
             self.tell(state).await?;
@@ -176,16 +217,24 @@ impl Task {
     async fn take(&mut self, reading: Reading) -> Result<(), Alone> {
         let arrived = utc_milliseconds();
         let now = Instant::now();
+        self.recognised += 1;
         let health = &mut self.health;
         health.frames += 1;
-        health.interval_milliseconds =
-            self.last_frame.map(|last| u32::try_from((now - last).as_millis()).unwrap_or(u32::MAX));
-        self.last_frame = Some(now);
+        if let Some(last) = self.last_frame.replace(now) {
+            if self.distances.len() == DISTANCES {
+                self.distances.remove(0);
+            }
+            self.distances.push(u32::try_from((now - last).as_millis()).unwrap_or(u32::MAX));
+            let mut sorted = self.distances.clone();
+            sorted.sort_unstable();
+            health.interval_milliseconds = sorted.get(sorted.len() / 2).copied().filter(|_| self.live);
+        }
         health.last_frame_utc_milliseconds = Some(arrived);
         health.protocol = Some(reading.protocol.to_owned());
         health.identification = Some(reading.identification.clone());
         health.country = reading.country;
-        health.clock_offset_milliseconds = reading.meter_time.map(|time| time.unix_milliseconds - arrived);
+        health.clock_offset_milliseconds =
+            reading.meter_time.filter(|_| self.live).map(|time| time.unix_milliseconds - arrived);
         if reading.trust == crate::reading::Trust::Authenticated {
             health.key = KeyState::Fits;
         }
@@ -194,10 +243,12 @@ impl Task {
     }
 
     fn count(&mut self, error: DecodeError) {
+        // A frame that fails came at the right speed all the same; only what has no end or no beginning may be noise.
+        self.recognised += u64::from(!matches!(error, DecodeError::Interrupted { .. } | DecodeError::TooLong { .. }));
         let health = &mut self.health;
         match error {
             DecodeError::Checksum { .. } => health.checksum_failures += 1,
-            DecodeError::KeyNeeded => health.key = KeyState::Needed,
+            DecodeError::KeyNeeded | DecodeError::TitleMissing => health.key = KeyState::Needed,
             DecodeError::KeyWrong | DecodeError::NoTelegram => {
                 health.key = KeyState::Wrong;
                 health.rejected += 1;
@@ -207,10 +258,15 @@ impl Task {
         }
     }
 
-    /// Whether the meter has missed three of its usual intervals, and at least ten seconds.
-    fn is_late(&self) -> bool {
+    /// How long nothing may come: three of the meter's usual intervals, and at least ten seconds.
+    fn patience(&self) -> Duration {
         let usual = Duration::from_millis(u64::from(self.health.interval_milliseconds.unwrap_or(0)));
-        self.last_frame.is_some_and(|last| last.elapsed() > (usual * 3).max(Duration::from_secs(10)))
+        (usual * 3).max(SILENCE)
+    }
+
+    /// Whether good frames have stopped, or never came.
+    fn is_late(&self) -> bool {
+        self.last_frame.is_none_or(|last| self.live && last.elapsed() > self.patience())
     }
 
     /// Tells health: at once when the state is new, else at most once a second.

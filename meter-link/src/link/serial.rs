@@ -15,13 +15,15 @@ const SETTINGS: [(&str, u32, DataBits, Parity); 2] =
 #[derive(Debug)]
 pub(crate) struct Port {
     stream: SerialStream,
-    /// Which of [`SETTINGS`] is in use.
-    setting: usize,
+    /// Which of [`SETTINGS`] is in use. settings < SETTINGS.len()
+    settings: usize,
 }
 
 impl Port {
-    pub(super) fn open(path: &Path) -> Result<Self, LinkProblem> {
-        let (_, speed, bits, parity) = SETTINGS[0];
+    /// Opens a port for this program alone (the serial crate takes the advisory lock and the terminal's own).
+    pub(super) fn open(path: &Path, settings: usize) -> Result<Self, LinkProblem> {
+        let settings = settings % SETTINGS.len();
+        let (_, speed, bits, parity) = SETTINGS[settings];
         let stream = tokio_serial::new(path.to_string_lossy(), speed)
             .data_bits(bits)
             .parity(parity)
@@ -34,7 +36,7 @@ impl Port {
                 _ if path.exists() => LinkProblem::Busy,
                 _ => LinkProblem::NotFound,
             })?;
-        let mut port = Self { stream, setting: 0 };
+        let mut port = Self { stream, settings };
         // Meters with a request line send only while it is high. Pseudo-terminals have none.
         let _ = port.stream.write_request_to_send(true);
         let _ = port.stream.write_data_terminal_ready(true);
@@ -45,13 +47,17 @@ impl Port {
         self.stream.read(buffer).await
     }
 
-    pub(super) const fn settings(&self) -> &'static str {
-        SETTINGS[self.setting].0
+    pub(super) const fn settings(&self) -> usize {
+        self.settings
+    }
+
+    pub(super) const fn settings_name(&self) -> &'static str {
+        SETTINGS[self.settings].0
     }
 
     pub(super) fn try_next_settings(&mut self) {
-        self.setting = (self.setting + 1) % SETTINGS.len();
-        let (_, speed, bits, parity) = SETTINGS[self.setting];
+        self.settings = (self.settings + 1) % SETTINGS.len();
+        let (_, speed, bits, parity) = SETTINGS[self.settings];
         // A port that refuses a speed is listened to at the old one; the next try comes round again.
         let _ = self.stream.set_baud_rate(speed);
         let _ = self.stream.set_data_bits(bits);
