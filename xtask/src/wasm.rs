@@ -124,7 +124,8 @@ pub(crate) fn compiler(house: &House) -> Result<Compiler, String> {
         });
     }
     step::say("taking Debian's own Rust for the page");
-    packages::install(&[&DEBIAN])?;
+    packages::install(&[&DEBIAN])
+        .map_err(|error| format!("{error}; or, where rustup has a network: rustup target add {TARGET}"))?;
     build_library(house, &debian)?;
     if debian.works(house) {
         return Ok(debian);
