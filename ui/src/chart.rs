@@ -86,7 +86,7 @@ fn frame(labels: Vec<String>, unit: &str) -> Chart {
     let label = || AxisLabel::new().color("--quiet").font_size(FONT);
     Chart::new()
         .animation(false)
-        .grid(Grid::new().left(56).right(8).top(28).bottom(32))
+        .grid(Grid::new().left(56).right(8).top(36).bottom(32))
         .x_axis(
             Axis::new()
                 .type_(AxisType::Category)
@@ -107,6 +107,7 @@ fn frame(labels: Vec<String>, unit: &str) -> Chart {
 fn print(chart: &Chart) -> String {
     let mut option = serde_json::to_value(chart).unwrap_or_default();
     // What charming has no words for. It writes a single axis without a list around it.
+    option["textStyle"]["fontFamily"] = "Atkinson, system-ui, sans-serif".into();
     let axis = match &mut option["xAxis"] {
         serde_json::Value::Array(axes) => axes.first_mut(),
         axis => Some(axis),

@@ -173,6 +173,17 @@ impl Wattle {
         answer.json().await.expect("JSON")
     }
 
+    /// How many readings are kept.
+    pub(crate) async fn readings(&self) -> u64 {
+        self.call("about", serde_json::json!({})).await["readings"].as_u64().expect("a count")
+    }
+
+    /// What this year's books say was imported, in mWh.
+    pub(crate) async fn booked(&self) -> i64 {
+        let year = serde_json::json!({ "period": "year", "date": null, "resolution": null });
+        self.call("history", year).await["total"]["import_milliwatt_hours"].as_i64().unwrap_or(0)
+    }
+
     /// The connection point when readings have stopped coming: the same twice, three intervals apart.
     pub(crate) async fn settled_connection_reading(&self) -> Value {
         let mut last = self.notices().await.first_connection_reading().await;

@@ -130,9 +130,11 @@ pub(crate) fn reload() {
 /// Fills the screen with the page, or stops.
 pub(crate) fn fill_screen(fill: bool) {
     let Some(document) = window().and_then(|window| window.document()) else { return };
-    match (fill, document.document_element()) {
-        (true, Some(root)) => drop(root.request_fullscreen()),
-        _ => document.exit_fullscreen(),
+    // Browsers allow it only in answer to a touch.
+    match document.document_element() {
+        Some(root) if fill && document.fullscreen_element().is_none() => drop(root.request_fullscreen()),
+        _ if !fill && document.fullscreen_element().is_some() => document.exit_fullscreen(),
+        _ => (),
     }
 }
 

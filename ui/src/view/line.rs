@@ -94,6 +94,7 @@ pub(crate) fn Line() -> impl IntoView {
     };
     view! {
         <figure class="line">
+            <div class="field">
             <svg viewBox=format!("0 0 {} {HEIGHT}", WIDTH + 8) preserveAspectRatio="none" role="img" aria-label=summary>
                 <path class="import band" d=move || shape.get().import/>
                 <path class="export band" d=move || shape.get().export/>
@@ -108,6 +109,7 @@ pub(crate) fn Line() -> impl IntoView {
                 <span class="bead" class:still=move || live.standing.get() != Standing::Live
                     style:left=format!("{}%", x * 100 / (WIDTH + 8)) style:top=format!("{}%", y * 100 / HEIGHT)></span>
             })}
+            </div>
             <figcaption>
                 <span>{text("line-hour-ago")}</span>
                 <span class="sides">

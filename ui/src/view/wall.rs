@@ -24,11 +24,13 @@ pub(crate) fn Wall() -> impl IntoView {
         let step = minute.get().rem_euclid(16);
         format!("translate({}px, {}px)", step % 4 - 2, step / 4 - 2)
     };
-    browser::fill_screen(true);
     on_cleanup(|| browser::fill_screen(false));
     view! {
         <section class="wall" class:night=move || night.get() style:transform=shift
-            on:pointerdown=move |_| set_awake_until.set(live.now.get_untracked() + 60_000)>
+            on:click=move |_| {
+                set_awake_until.set(live.now.get_untracked() + 60_000);
+                browser::fill_screen(true);
+            }>
             <Hero/>
             <Line/>
             <p class="quiet">
