@@ -1,0 +1,221 @@
+//! The border as it is written on both carriers. A changed file here is a decision, said in the commit that makes it.
+
+use contract::calls::{self, AddMeter, History, Request, Secret, SetMeterKey};
+use contract::error::{CallError, ErrorCode};
+use contract::history::{Amounts, Bucket, Fact, FactKind, HistoryReply, Period, Resolution};
+use contract::live::{
+    Capability, Clock, Finding, Home, Latest, MeterId, MeterState, PhaseState, PointId, PointKind, PointState,
+    PowerSpan, Recording, Register, Role, Snapshot, Today,
+};
+use contract::notice::{Notice, Numbered};
+use contract::scope::{Scope, Scopes};
+use meter_link::country::{Country, RateName};
+use meter_link::health::{Health, KeyState, LinkState};
+use meter_link::reading::{Flow, Phase, Trust};
+use meter_link::units::{Milliamperes, Millilitres, Millivolts, MilliwattHours, Milliwatts};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Writes a value, compares it with the golden file, and reads it back.
+#[track_caller]
+fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &str, value: &T) {
+    let text = serde_json::to_string(value).expect("it can be written");
+    assert_eq!(&serde_json::from_str::<T>(&text).expect("it can be read"), value);
+    let pretty = serde_json::to_string_pretty(value).expect("it can be written");
+    insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, pretty);
+    });
+}
+
+fn meter() -> MeterState {
+    MeterState {
+        id: MeterId(3),
+        name: "Cellar".to_owned(),
+        address: "tcp://p1.home:23".to_owned(),
+        role: Role::Connection,
+        health: Health {
+            state: LinkState::Live,
+            line_settings: Some("115200 8N1".to_owned()),
+            protocol: Some("p1".to_owned()),
+            identification: Some("MAD5\\TYPE".to_owned()),
+            country: Some(Country::Nl),
+            bytes: 901,
+            frames: 1,
+            key: KeyState::Fits,
+            last_frame_utc_milliseconds: Some(1_792_779_340_120),
+            interval_milliseconds: Some(1_000),
+            clock_offset_milliseconds: Some(-120),
+            ..Health::default()
+        },
+        finding: Finding::Fine,
+    }
+}
+
+fn point() -> PointState {
+    PointState {
+        id: PointId(1),
+        kind: PointKind::Connection,
+        meter: Some(MeterId(3)),
+        latest: Some(Latest {
+            at_utc_milliseconds: 1_792_779_340_000,
+            clock: Clock::Meter,
+            trust: Trust::Checked,
+            power_milliwatts: Milliwatts::new(-1_234_000),
+            phases: vec![PhaseState {
+                phase: Phase::L1,
+                power_milliwatts: Milliwatts::new(-1_234_000),
+                voltage_millivolts: Millivolts::new(236_000),
+                current_milliamperes: Milliamperes::new(5_200),
+            }],
+            registers: vec![Register {
+                obis: "1-0:1.8.1".to_owned(),
+                flow: Flow::Import,
+                rate: 1,
+                rate_name: Some(RateName::Low),
+                total_milliwatt_hours: MilliwattHours::saturating(1_234_567_000),
+            }],
+            rate: Some(1),
+            volume_millilitres: None,
+            heat_joules: None,
+        }),
+    }
+}
+
+fn today() -> Today {
+    Today {
+        date: "2026-10-23".to_owned(),
+        import_milliwatt_hours: MilliwattHours::new(4_230_000),
+        export_milliwatt_hours: MilliwattHours::new(0),
+        generation_milliwatt_hours: None,
+        gas_millilitres: Millilitres::new(1_250_000),
+        water_millilitres: None,
+        complete: true,
+    }
+}
+
+fn span() -> PowerSpan {
+    PowerSpan {
+        start_utc_milliseconds: 1_792_779_340_000,
+        min_milliwatts: Milliwatts::saturating(-1_300_000),
+        mean_milliwatts: Milliwatts::saturating(-1_234_000),
+        max_milliwatts: Milliwatts::saturating(-1_200_000),
+    }
+}
+
+#[test]
+fn notices() {
+    let snapshot = Snapshot {
+        home: Home {
+            zone: "Europe/Amsterdam".to_owned(),
+            utc_offset_seconds: 7_200,
+            now_utc_milliseconds: 1_792_779_341_000,
+            recording: Recording::Fine,
+            capabilities: vec![Capability::SerialPorts, Capability::SimulatedHome],
+            first_date: Some("2026-10-01".to_owned()),
+        },
+        meters: vec![meter()],
+        points: vec![point()],
+        today: today(),
+        last_hour: vec![span()],
+    };
+    check("notice_snapshot", &Numbered { number: 1, notice: Notice::Snapshot(Box::new(snapshot)) });
+    let reading = Notice::Reading { point: Box::new(point()), today: Box::new(today()), span: Some(span()) };
+    check("notice_reading", &Numbered { number: 2, notice: reading });
+    check("notice_meter", &Numbered { number: 3, notice: Notice::Meter(Box::new(meter())) });
+}
+
+#[test]
+fn requests_and_replies() {
+    let address = "serial:/dev/ttyUSB0".to_owned();
+    check("request_add_meter", &AddMeter { address, name: String::new(), role: Role::Generation });
+    check("request_history", &History { period: Period::Week, date: Some("2026-10-25".to_owned()), resolution: None });
+    let amounts =
+        Amounts { import_milliwatt_hours: MilliwattHours::new(360_000), complete: true, ..Amounts::default() };
+    check(
+        "reply_history",
+        &HistoryReply {
+            period: Period::Day,
+            start_date: "2026-10-25".to_owned(),
+            previous_date: Some("2026-10-24".to_owned()),
+            next_date: None,
+            start_utc_milliseconds: 1_792_879_200_000,
+            end_utc_milliseconds: 1_792_969_200_000,
+            resolution: Resolution::Hour,
+            buckets: vec![Bucket {
+                start_utc_milliseconds: 1_792_879_200_000,
+                end_utc_milliseconds: 1_792_882_800_000,
+                utc_offset_seconds: 7_200,
+                amounts,
+            }],
+            power: vec![span()],
+            power_span_milliseconds: 60_000,
+            total: amounts,
+            facts: vec![Fact {
+                kind: FactKind::Gap,
+                start_utc_milliseconds: 1_792_882_800_000,
+                end_utc_milliseconds: 1_792_886_400_000,
+                import_milliwatt_hours: MilliwattHours::new(3_000_000),
+                export_milliwatt_hours: None,
+            }],
+        },
+    );
+    check("error", &CallError::invalid("zone", "no such time zone"));
+}
+
+#[test]
+fn the_list_of_calls_and_the_scope_of_each() {
+    let list: Vec<String> = calls::ALL.iter().map(|(name, scope)| format!("{name}: {scope:?}")).collect();
+    insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("calls", list.join("\n"));
+    });
+}
+
+/// A backend that must not be reached.
+struct Unreached;
+
+impl calls::Calls for Unreached {
+    async fn about(&self, _: calls::About) -> Result<calls::AboutReply, CallError> {
+        unreachable!("refused before")
+    }
+    async fn add_meter(&self, _: AddMeter) -> Result<MeterId, CallError> {
+        unreachable!("refused before")
+    }
+    async fn history(&self, _: History) -> Result<HistoryReply, CallError> {
+        unreachable!("refused before")
+    }
+    async fn ports(&self, _: calls::Ports) -> Result<Vec<calls::Port>, CallError> {
+        unreachable!("refused before")
+    }
+    async fn remove_meter(&self, _: calls::RemoveMeter) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
+    async fn set_meter_key(&self, _: SetMeterKey) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
+    async fn set_zone(&self, _: calls::SetZone) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
+}
+
+#[tokio::test]
+async fn no_call_reaches_the_backend_without_its_scope() {
+    for (name, scope) in calls::ALL {
+        let refused = calls::dispatch(&Unreached, Scopes::NONE, name, "{}").await;
+        assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::Forbidden), "{name}");
+        if *scope != Scope::Look {
+            let refused = calls::dispatch(&Unreached, Scopes::VIEWER, name, "{}").await;
+            assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::Forbidden), "{name}");
+        }
+    }
+    assert_eq!(History::NAME, "history");
+}
+
+#[tokio::test]
+async fn k7_a_garbled_request_with_a_key_in_it_is_not_repeated_in_the_error() {
+    let request = r#"{"meter":1,"decryption_key":"00112233445566778899aabbccddeeff","authentication_key":7}"#;
+    let error = calls::dispatch(&Unreached, Scopes::OWNER, "set_meter_key", request).await.expect_err("a wrong type");
+    assert!(!format!("{error:?}").contains("aabbccdd"));
+    let secret = Secret("00112233".to_owned());
+    let request = SetMeterKey { meter: MeterId(1), decryption_key: secret, authentication_key: None };
+    assert!(!format!("{request:?}").contains("0011"));
+}
