@@ -33,36 +33,41 @@ impl Decimal {
 
     /// Reads `-?digits(.digits)?`, leading zeros allowed. `None` for anything else, the empty text included.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let (negative, digits) = match text.split_first()? {
-            (b'-', rest) => (true, rest),
-            _ => (false, text),
-        };
-        let mut mantissa = 0_i64;
-        let mut count = 0_usize;
-        let mut places = None;
+        let (number, rest) = Self::parse_start(text)?;
+        rest.is_empty().then_some(number)
+    }
+
+    /// Reads a number at the start of a text, as far as it goes; gives it and what follows. A second point or sign makes it
+    /// no number.
+    #[inline]
+    pub(crate) fn parse_start(text: &[u8]) -> Option<(Self, &[u8])> {
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        // Below ten times the limit before each digit, so nothing overflows.
+        const LIMIT: i64 = 10_i64.pow(Decimal::MAX_DIGITS as u32 - 1);
+        let (mut mantissa, mut length, mut point) = (0_i64, 0, None);
         for &byte in digits {
-            match byte {
-                b'0'..=b'9' => {
-                    if count == Self::MAX_DIGITS {
-                        return None;
-                    }
-                    mantissa = mantissa * 10 + i64::from(byte - b'0');
-                    // Leading zeros are no digits that count.
-                    count += usize::from(mantissa != 0);
-                    places = match places {
-                        Some(18) => return None,
-                        Some(places) => Some(places + 1),
-                        None => None,
-                    };
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                if mantissa >= LIMIT {
+                    return None;
                 }
-                b'.' if places.is_none() => places = Some(0),
-                _ => return None,
+                mantissa = mantissa * 10 + i64::from(digit);
+            } else if byte == b'.' && point.is_none() {
+                point = Some(length);
+            } else if matches!(byte, b'.' | b'-') {
+                return None;
+            } else {
+                break;
             }
+            length += 1;
         }
-        if !digits.iter().any(u8::is_ascii_digit) {
+        let places = point.map_or(0, |point| length - point - 1);
+        // One digit at least, and no more places than digits that count.
+        if length == usize::from(point.is_some()) || places > Self::MAX_DIGITS {
             return None;
         }
-        Some(Self { mantissa: if negative { -mantissa } else { mantissa }, places: places.unwrap_or(0) })
+        let mantissa = if digits.len() < text.len() { -mantissa } else { mantissa };
+        Some((Self { mantissa, places: places as u8 }, &digits[length..]))
     }
 
     /// The value times 10^`exponent`, exactly; trailing places are kept where they stay places. `None` when it overflows.

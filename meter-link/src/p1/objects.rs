@@ -30,81 +30,119 @@ pub enum Meaning {
 }
 
 /// What a code means. `None`: not known; the object is kept as it is.
-pub fn meaning(obis: Obis) -> Option<Meaning> {
-    use Flow::{Export, Import, Net};
-    use Phase::{L1, L2, L3, Total};
-    use Quantity as Q;
-    let quantity = |quantity| Some(Meaning::Quantity(quantity));
-    match (obis.a, obis.b, obis.c, obis.d, obis.e) {
-        (0, 0, 1, 0, 0) => Some(Meaning::Time),
-        (0, _, 24, 1, 0) => Some(Meaning::ChildType),
-        (0, 1.., 24, 2, 1 | 3) => Some(Meaning::ChildRegister),
-        (0, 1.., 24, 3, 0) => Some(Meaning::ChildRegisterOld),
-        (0, _, 96, 1, 0..=2) | (0, 0, 42, 0, 0) | (0 | 1, 0, 0, 0, 0) | (0, 0, 96, 1, 255) => Some(Meaning::Equipment),
-        (0, 0, 96, 14, 0) => quantity(Q::Rate),
-        (0, 0, 96, 7, _) => quantity(Q::Count),
-        (0, 0, 17, 0, 0) => quantity(Q::ByCode),
-        (0, 0, 98, 1, 0) => Some(Meaning::History),
-        (0, _, 24, 4, 0) | (0, _, 96, 3, 10) | (0, 0, 96, 13, _) | (0, 0, 96, 1, 4) | (1, 3, 0, 2, 8) => {
-            Some(Meaning::Known)
-        }
-        (1, _, 1, 8, rate) => quantity(Q::ActiveEnergy(Import, rate)),
-        (1, _, 2, 8, rate) => quantity(Q::ActiveEnergy(Export, rate)),
-        (1, _, 3, 8, rate) => quantity(Q::ReactiveEnergy(Import, rate)),
-        (1, _, 4, 8, rate) => quantity(Q::ReactiveEnergy(Export, rate)),
-        (1, _, 1, 4, 0) => quantity(Q::Demand(Import)),
-        (1, _, 2, 4, 0) => quantity(Q::Demand(Export)),
-        (1, _, 1 | 2, 6, 0) => Some(Meaning::DemandPeak),
-        (1, _, c, 7, 0) => match c {
-            1 => quantity(Q::ActivePower(Import, Total)),
-            2 => quantity(Q::ActivePower(Export, Total)),
-            16 => quantity(Q::ActivePower(Net, Total)),
-            21 => quantity(Q::ActivePower(Import, L1)),
-            22 => quantity(Q::ActivePower(Export, L1)),
-            36 => quantity(Q::ActivePower(Net, L1)),
-            41 => quantity(Q::ActivePower(Import, L2)),
-            42 => quantity(Q::ActivePower(Export, L2)),
-            56 => quantity(Q::ActivePower(Net, L2)),
-            61 => quantity(Q::ActivePower(Import, L3)),
-            62 => quantity(Q::ActivePower(Export, L3)),
-            76 => quantity(Q::ActivePower(Net, L3)),
-            3 => quantity(Q::ReactivePower(Import, Total)),
-            4 => quantity(Q::ReactivePower(Export, Total)),
-            23 => quantity(Q::ReactivePower(Import, L1)),
-            24 => quantity(Q::ReactivePower(Export, L1)),
-            43 => quantity(Q::ReactivePower(Import, L2)),
-            44 => quantity(Q::ReactivePower(Export, L2)),
-            63 => quantity(Q::ReactivePower(Import, L3)),
-            64 => quantity(Q::ReactivePower(Export, L3)),
-            9 => quantity(Q::ApparentPower(Import, Total)),
-            10 => quantity(Q::ApparentPower(Export, Total)),
-            29 => quantity(Q::ApparentPower(Import, L1)),
-            49 => quantity(Q::ApparentPower(Import, L2)),
-            69 => quantity(Q::ApparentPower(Import, L3)),
-            11 => quantity(Q::Current(Total)),
-            31 => quantity(Q::Current(L1)),
-            51 => quantity(Q::Current(L2)),
-            71 => quantity(Q::Current(L3)),
-            91 => quantity(Q::Current(Phase::Neutral)),
-            12 => quantity(Q::Voltage(Total)),
-            32 => quantity(Q::Voltage(L1)),
-            52 => quantity(Q::Voltage(L2)),
-            72 => quantity(Q::Voltage(L3)),
-            13 => quantity(Q::PowerFactor(Total)),
-            33 => quantity(Q::PowerFactor(L1)),
-            53 => quantity(Q::PowerFactor(L2)),
-            73 => quantity(Q::PowerFactor(L3)),
-            14 => quantity(Q::Frequency),
-            // Reactive power by quadrant, sum and difference of flows.
-            5..=8 | 15 => quantity(Q::ByCode),
-            _ => None,
+pub const fn meaning(obis: Obis) -> Option<Meaning> {
+    match obis.a {
+        0 => abstract_meaning(obis),
+        1 => match electricity(obis) {
+            Some(quantity) => Some(Meaning::Quantity(quantity)),
+            None => match (obis.b, obis.c, obis.d, obis.e) {
+                (_, 1 | 2, 6, 0) => Some(Meaning::DemandPeak),
+                (0, 0, 0, 0) => Some(Meaning::Equipment),
+                (3, 0, 2, 8) => Some(Meaning::Known),
+                _ => None,
+            },
         },
-        // Reactive energy by quadrant, sum and difference of flows; apparent energy.
-        (1, _, 5..=10 | 15 | 16, 8, _) => quantity(Q::ByCode),
-        // Net power under a Lithuanian code; thresholds of the breaker and fuse.
-        (1, _, 16, 24, 0) | (1, _, 31 | 51 | 71, 4, 0) => quantity(Q::ByCode),
-        // Sags and swells.
-        (1, _, 32 | 52 | 72, 32 | 36, 0) => quantity(Q::Count),
         _ => None,
     }
+}
+
+/// Group A = 0: the meter itself and its children.
+const fn abstract_meaning(obis: Obis) -> Option<Meaning> {
+    Some(match (obis.b, obis.c, obis.d, obis.e) {
+        (0, 1, 0, 0) => Meaning::Time,
+        (_, 24, 1, 0) => Meaning::ChildType,
+        (1.., 24, 2, 1 | 3) => Meaning::ChildRegister,
+        (1.., 24, 3, 0) => Meaning::ChildRegisterOld,
+        (_, 96, 1, 0..=2) | (0, 96, 1, 255) | (0, 42, 0, 0) | (0, 0, 0, 0) => Meaning::Equipment,
+        (0, 96, 14, 0) => Meaning::Quantity(Quantity::Rate),
+        (0, 96, 7, _) => Meaning::Quantity(Quantity::Count),
+        (0, 17, 0, 0) => Meaning::Quantity(Quantity::ByCode),
+        (0, 98, 1, 0) => Meaning::History,
+        (_, 24, 4, 0) | (_, 96, 3, 10) | (0, 96, 13, _) | (0, 96, 1, 4) => Meaning::Known,
+        _ => return None,
+    })
+}
+
+/// Group A = 1: what has a number of its own.
+const fn electricity(obis: Obis) -> Option<Quantity> {
+    use Flow::{Export, Import};
+    use Quantity as Q;
+    Some(match (obis.d, obis.e) {
+        (7, 0) => return instantaneous(obis.c),
+        (8, rate) => match obis.c {
+            1 => Q::ActiveEnergy(Import, rate),
+            2 => Q::ActiveEnergy(Export, rate),
+            3 => Q::ReactiveEnergy(Import, rate),
+            4 => Q::ReactiveEnergy(Export, rate),
+            // Reactive energy by quadrant, sum and difference of flows; apparent energy.
+            5..=10 | 15 | 16 => Q::ByCode,
+            _ => return None,
+        },
+        (4, 0) => match obis.c {
+            1 => Q::Demand(Import),
+            2 => Q::Demand(Export),
+            // Thresholds of the fuse.
+            31 | 51 | 71 => Q::ByCode,
+            _ => return None,
+        },
+        // Sags and swells.
+        (32 | 36, 0) if matches!(obis.c, 32 | 52 | 72) => Q::Count,
+        // Net demand of a Lithuanian meter.
+        (24, 0) if obis.c == 16 => Q::ByCode,
+        _ => return None,
+    })
+}
+
+/// Group D = 7, by group C.
+const fn instantaneous(c: u8) -> Option<Quantity> {
+    use Flow::{Export, Import, Net};
+    use Phase::{L1, L2, L3, Neutral, Total};
+    use Quantity as Q;
+    Some(match c {
+        1 => Q::ActivePower(Import, Total),
+        2 => Q::ActivePower(Export, Total),
+        16 => Q::ActivePower(Net, Total),
+        21 => Q::ActivePower(Import, L1),
+        22 => Q::ActivePower(Export, L1),
+        36 => Q::ActivePower(Net, L1),
+        41 => Q::ActivePower(Import, L2),
+        42 => Q::ActivePower(Export, L2),
+        56 => Q::ActivePower(Net, L2),
+        61 => Q::ActivePower(Import, L3),
+        62 => Q::ActivePower(Export, L3),
+        76 => Q::ActivePower(Net, L3),
+        3 => Q::ReactivePower(Import, Total),
+        4 => Q::ReactivePower(Export, Total),
+        23 => Q::ReactivePower(Import, L1),
+        24 => Q::ReactivePower(Export, L1),
+        43 => Q::ReactivePower(Import, L2),
+        44 => Q::ReactivePower(Export, L2),
+        63 => Q::ReactivePower(Import, L3),
+        64 => Q::ReactivePower(Export, L3),
+        9 => Q::ApparentPower(Import, Total),
+        10 => Q::ApparentPower(Export, Total),
+        29 => Q::ApparentPower(Import, L1),
+        30 => Q::ApparentPower(Export, L1),
+        49 => Q::ApparentPower(Import, L2),
+        50 => Q::ApparentPower(Export, L2),
+        69 => Q::ApparentPower(Import, L3),
+        70 => Q::ApparentPower(Export, L3),
+        11 => Q::Current(Total),
+        31 => Q::Current(L1),
+        51 => Q::Current(L2),
+        71 => Q::Current(L3),
+        91 => Q::Current(Neutral),
+        12 => Q::Voltage(Total),
+        32 => Q::Voltage(L1),
+        52 => Q::Voltage(L2),
+        72 => Q::Voltage(L3),
+        13 => Q::PowerFactor(Total),
+        33 => Q::PowerFactor(L1),
+        53 => Q::PowerFactor(L2),
+        73 => Q::PowerFactor(L3),
+        14 => Q::Frequency,
+        // Reactive power by quadrant, sum of flows.
+        5..=8 | 15 => Q::ByCode,
+        _ => return None,
+    })
 }

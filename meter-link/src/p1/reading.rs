@@ -179,10 +179,8 @@ fn measure(
     meter_time: Option<MeterTime>,
 ) -> Option<Measured> {
     // `001247.747*kWh`, on some meters without the star.
-    let end = text.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'-')).unwrap_or(text.len());
-    let (number, rest) = text.split_at(end);
+    let (number, rest) = Decimal::parse_start(text)?;
     let symbol = unit.unwrap_or(rest.strip_prefix(b"*").unwrap_or(rest));
-    let number = Decimal::parse(number)?;
     let (unit, exponent) = unit_of(symbol)?;
     let quantity = match (quantity, unit) {
         (Quantity::Volume, Unit::Joule) => Quantity::Heat,
