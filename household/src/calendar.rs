@@ -41,6 +41,11 @@ impl Calendar {
         }
     }
 
+    /// Whether this is no place where people live: a host that was never told where it stands.
+    pub fn is_universal(&self) -> bool {
+        matches!(self.name.as_str(), "UTC" | "Etc/UTC" | "Etc/UCT" | "Etc/Universal" | "Etc/Zulu" | "GMT" | "Etc/GMT")
+    }
+
     /// The IANA name.
     pub fn name(&self) -> &str {
         &self.name

@@ -189,7 +189,9 @@ impl Recorder {
     fn set_zone(&mut self, name: &str) -> Result<(), CallError> {
         let calendar = Calendar::new(name)
             .ok_or_else(|| CallError::invalid("zone", "no such time zone; expected a name like Europe/Amsterdam"))?;
-        keep_zone(&self.writer, name).map_err(|error| refuse(&error))?;
+        let kept = keep_setting(&self.writer, "zone", name)
+            .and_then(|()| keep_setting(&self.writer, "zone_chosen", "yes"));
+        kept.map_err(|error| refuse(&error))?;
         self.calendar = calendar;
         self.live.change(|state| {
             name.clone_into(&mut state.home.zone);
@@ -268,6 +270,7 @@ impl Recorder {
         };
         let now = (self.now)();
         let reading = &arrived.reading;
+        self.adopt_zone(reading)?;
         let transaction = self.writer.transaction()?;
         let mut changed = Vec::new();
         for kind in kinds(reading, role) {
@@ -298,6 +301,24 @@ impl Recorder {
                     false => Notice::Reading { point: Box::new(told), today: Box::new(today), span },
                 })
             });
+        }
+        Ok(())
+    }
+
+    /// A host that stands nowhere learns from the meter in which country the home is, unless the household has said so.
+    fn adopt_zone(&mut self, reading: &Reading) -> Result<(), StoreError> {
+        let Some(country) = reading.country.filter(|_| self.calendar.is_universal()) else { return Ok(()) };
+        if setting(&self.writer, "zone_chosen")?.is_some() {
+            return Ok(());
+        }
+        if let Some(calendar) = Calendar::new(country.zone()) {
+            keep_setting(&self.writer, "zone", country.zone())?;
+            self.calendar = calendar;
+            self.live.change(|state| {
+                country.zone().clone_into(&mut state.home.zone);
+                None
+            });
+            self.refresh()?;
         }
         Ok(())
     }
@@ -456,12 +477,8 @@ fn zone(writer: &mut Connection) -> Result<Calendar, StoreError> {
         return Ok(calendar);
     }
     let calendar = Calendar::of_this_host();
-    keep_zone(writer, calendar.name())?;
+    keep_setting(writer, "zone", calendar.name())?;
     Ok(calendar)
-}
-
-fn keep_zone(writer: &Connection, name: &str) -> Result<(), StoreError> {
-    keep_setting(writer, "zone", name)
 }
 
 /// A setting of the home.

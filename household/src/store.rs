@@ -164,6 +164,8 @@ impl Store {
     fn connect(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        // Its own log goes to standard error; what it knows reaches us as an error anyway.
+        connection.pragma_update(None, "cipher_log_level", "NONE")?;
         // A raw key: no derivation to pay for, the key is random already.
         connection.pragma_update(None, "key", format!("x'{}'", self.key.0))?;
         // Nothing in clear beside the database.

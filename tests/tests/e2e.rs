@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use browser::Browser;
 use process::{Folder, SimulatedHome, Wattle, until};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_what_the_meter_says_and_says_when_it_says_nothing() {
