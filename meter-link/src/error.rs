@@ -11,6 +11,9 @@ pub enum DecodeError {
         /// Sent by the meter.
         found: u16,
     },
+    /// The checksum is unreadable, or missing from a meter that sends one.
+    #[error("checksum is missing or unreadable")]
+    ChecksumMissing,
     /// Inside an opened (and verified) frame the telegram's own checksum does not match. The reading is kept.
     #[error("inner checksum does not match: expected {expected:04X}, found {found:04X}")]
     InnerChecksum {
@@ -66,6 +69,7 @@ impl DecodeError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Checksum { .. } => "checksum",
+            Self::ChecksumMissing => "checksum_missing",
             Self::InnerChecksum { .. } => "inner_checksum",
             Self::Interrupted { .. } => "interrupted",
             Self::KeyNeeded => "key_needed",

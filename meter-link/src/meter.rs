@@ -247,7 +247,7 @@ impl Task {
         self.recognised += u64::from(!matches!(error, DecodeError::Interrupted { .. } | DecodeError::TooLong { .. }));
         let health = &mut self.health;
         match error {
-            DecodeError::Checksum { .. } => health.checksum_failures += 1,
+            DecodeError::Checksum { .. } | DecodeError::ChecksumMissing => health.checksum_failures += 1,
             DecodeError::KeyNeeded | DecodeError::TitleMissing => health.key = KeyState::Needed,
             DecodeError::KeyWrong | DecodeError::NoTelegram => {
                 health.key = KeyState::Wrong;

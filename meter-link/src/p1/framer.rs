@@ -66,6 +66,8 @@ pub struct Framer {
     scanned: usize,
     /// No more bytes come.
     ended: bool,
+    /// A checksum has held before: this meter sends them, so a telegram without one is damaged.
+    checks: bool,
 }
 
 /// What a look at the buffer found.
@@ -128,8 +130,13 @@ impl Framer {
                 self.drop_to(end);
                 let bytes = &self.buffer[start..body];
                 let expected = CRC.checksum(bytes);
-                match hexadecimal(&self.buffer[body..end]) {
+                let sent = hexadecimal(&self.buffer[body..end]);
+                // Anything but a line end after the digits was a digit once.
+                let garbled = end < body + 4 && self.buffer.get(end).is_some_and(|next| !matches!(next, b'\r' | b'\n'));
+                self.checks |= sent == Some(expected);
+                match sent {
                     Some(found) if found != expected => Some(Err(DecodeError::Checksum { expected, found })),
+                    None if self.checks || garbled => Some(Err(DecodeError::ChecksumMissing)),
                     _ if matches!(envelope(bytes), Envelope::Sealed(_)) => Some(Ok(Frame::SealedUntitled(bytes))),
                     sent => Some(Ok(Frame::Telegram { bytes, checked: sent.is_some() })),
                 }

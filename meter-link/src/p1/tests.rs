@@ -199,6 +199,22 @@ fn decode_chunk(decoder: &mut Decoder, bytes: &mut &[u8]) -> Vec<Result<Reading,
 }
 
 #[test]
+fn a_checksum_that_noise_made_unreadable_is_no_missing_one() {
+    let whole = print(b"MAD5", [&b"1-0:1.8.0(000123.456*kWh)"[..]], Ending::Checksum);
+    let mark = whole.len() - 6;
+    let mut garbled = whole.clone();
+    garbled[mark] = b'~';
+    assert_eq!(decode(&garbled, Vec::new()), [Err(DecodeError::ChecksumMissing)]);
+    let plain = print(b"MAD5", [&b"1-0:1.8.0(000123.456*kWh)"[..]], Ending::Plain);
+    assert!(decode(&plain, Vec::new())[0].is_ok(), "an old meter");
+    assert_eq!(
+        decode(&[whole, plain].concat(), Vec::new())[1],
+        Err(DecodeError::ChecksumMissing),
+        "a meter that sends one"
+    );
+}
+
+#[test]
 fn a_telegram_without_an_end_is_given_up_and_the_next_is_read() {
     let mut bytes = b"/MAD5\r\n".to_vec();
     bytes.extend(std::iter::repeat_n(b'x', 3 * framer::MAX_FRAME));
