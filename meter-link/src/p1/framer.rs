@@ -225,7 +225,8 @@ impl Framer {
             // No length: not the start of a frame after all.
             Some(_) => return self.skip(),
         };
-        if rest.get(header).is_some_and(|control| !is_control(*control)) {
+        // Control byte and counter are the least there is.
+        if length < 5 || rest.get(header).is_some_and(|control| !is_control(*control)) {
             return self.skip();
         }
         if header + length > MAX_FRAME {

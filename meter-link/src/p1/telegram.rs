@@ -82,15 +82,22 @@ impl<'a> Iterator for Lines<'a> {
             }
             let Some((obis, code)) = code(line) else { return Some(Line::Unclear(line)) };
             let mut length = line.len();
-            while self.rest.first() == Some(&b'(') {
-                let (more, rest) = split_line(self.rest);
-                length = whole.len() - self.rest.len() + more.len();
+            while let Some(next) = continuation(self.rest) {
+                let (more, rest) = split_line(next);
+                length = whole.len() - next.len() + more.len();
                 self.rest = rest;
             }
             let text = &whole[..length];
             return Some(Line::Object(Object { obis, text, values: &text[code..] }));
         }
     }
+}
+
+/// From the next line on, if it continues the one before. Empty lines between do not matter, as elsewhere.
+fn continuation(rest: &[u8]) -> Option<&[u8]> {
+    let empty = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let next = &rest[empty..];
+    (next.first() == Some(&b'(')).then_some(next)
 }
 
 /// The code at the start of a line and its length, if a parenthesis follows it.

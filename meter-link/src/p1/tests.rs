@@ -316,6 +316,18 @@ fn k5_ciphertext_in_a_clear_envelope_is_named_and_the_next_telegram_is_read() {
 }
 
 #[test]
+fn w9_a_length_too_short_for_a_header_begins_no_frame() {
+    for length in [&[0x00][..], &[0x04], &[0x81, 0x04], &[0x82, 0, 4], &[0x84, 0, 0, 0, 9], &[0xFF]] {
+        let bytes =
+            [&[0xDB, 8][..], b"MADETEST", length, b"\0\0\0\0\0\0\0\0\0", &capture("at_whole_watts.txt")].concat();
+        for chunk in [1, 11, usize::MAX] {
+            let results = decode_in(&mut Decoder::new(keys(1)), &mut &bytes[..], chunk);
+            assert!(matches!(&results[..], [Ok(_)]), "{length:02X?} in chunks of {chunk}: {results:?}");
+        }
+    }
+}
+
+#[test]
 fn w7_an_empty_log_of_failures_is_a_line_like_any_other() {
     for log in [
         "1-0:99.97.0()",
