@@ -1,10 +1,10 @@
 // The parts of ECharts that Wattle draws with, behind two functions.
-import { init, use, getInstanceByDom } from 'echarts/core';
+import { getInstanceByDom, init, use } from 'echarts/core';
 import { BarChart, LineChart } from 'echarts/charts';
-import { AriaComponent, GridComponent, MarkLineComponent, TooltipComponent } from 'echarts/components';
+import { GridComponent } from 'echarts/components';
 import { CanvasRenderer } from 'echarts/renderers';
 
-use([AriaComponent, BarChart, CanvasRenderer, GridComponent, LineChart, MarkLineComponent, TooltipComponent]);
+use([BarChart, CanvasRenderer, GridComponent, LineChart]);
 
 // A text that names a colour of the style sheet becomes that colour, so charts follow light and dark.
 function coloured(value, style) {
@@ -26,5 +26,9 @@ export function draw(element, text, chosen) {
       if (place) chosen(Math.round(place[0]));
     });
   }
-  chart.setOption(coloured(JSON.parse(text), getComputedStyle(document.documentElement)), { notMerge: true });
+  const option = coloured(JSON.parse(text), getComputedStyle(document.documentElement));
+  // Below the line is an amount too: place tells the direction, not a sign.
+  const language = document.documentElement.lang;
+  for (const axis of [option.yAxis].flat()) axis.axisLabel.formatter = (value) => Math.abs(value).toLocaleString(language);
+  chart.setOption(option, { notMerge: true });
 }

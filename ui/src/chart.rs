@@ -75,10 +75,16 @@ pub(crate) fn power(reply: &HistoryReply, labels: Vec<String>) -> String {
             .line_style(LineStyle::new().color("--ink").width(width).opacity(opacity))
             .data(values.into_iter().map(CompositeValue::from).collect::<Vec<_>>())
     };
+    let side = |color: &str, keep: fn(f64) -> f64| {
+        let values: Vec<Option<f64>> = means.iter().map(|mean| mean.map(keep)).collect();
+        line(values, 0.0, 0.0).area_style(AreaStyle::new().color(color).opacity(0.18))
+    };
     let chart = frame(labels, "kW")
+        .series(side("--import", |mean| mean.max(0.0)))
+        .series(side("--export", |mean| mean.min(0.0)))
         .series(line(most, 1.0, 0.25))
         .series(line(least, 1.0, 0.25))
-        .series(line(means, 1.6, 1.0).area_style(AreaStyle::new().color("--import").opacity(0.14)));
+        .series(line(means.clone(), 1.6, 1.0));
     print(&chart)
 }
 
@@ -114,6 +120,10 @@ fn print(chart: &Chart) -> String {
     };
     if let Some(axis) = axis.filter(|axis| axis.is_object()) {
         axis["axisLabel"]["hideOverlap"] = true.into();
+        // A label every two hours where there is a place for every minute.
+        if axis["data"].as_array().is_some_and(|labels| labels.len() > 1_000) {
+            axis["axisLabel"]["interval"] = 119.into();
+        }
         axis["axisLine"]["lineStyle"]["color"] = "--ink".into();
     }
     option.to_string()
