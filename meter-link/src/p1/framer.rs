@@ -7,7 +7,7 @@
 //!
 //! Source: DSMR P1 Companion Standard 5.0.2, section 6.2.
 
-use crc::{CRC_16_ARC, Crc, Table};
+use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, Crc, Table};
 
 use crate::error::DecodeError;
 
@@ -15,6 +15,10 @@ use crate::error::DecodeError;
 pub const MAX_FRAME: usize = 8_192;
 
 const CRC: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_ARC);
+
+/// CRC-16/X-25, which Holley's DTSD545 sends instead.
+const CRC_OF_HOLLEY: Crc<u16> = Crc::<u16>::new(&CRC_16_IBM_SDLC);
+const HOLLEY: &[u8] = b"/HLY";
 
 /// Tag of a general-glo-ciphering APDU and the length of the system title that follows it.
 const SEALED: [u8; 2] = [0xDB, 0x08];
@@ -131,11 +135,14 @@ impl Framer {
                 let bytes = &self.buffer[start..body];
                 let expected = CRC.checksum(bytes);
                 let sent = hexadecimal(&self.buffer[body..end]);
+                let holds = sent.is_some_and(|found| {
+                    found == expected || (bytes.starts_with(HOLLEY) && found == CRC_OF_HOLLEY.checksum(bytes))
+                });
                 // Anything but a line end after the digits was a digit once.
                 let garbled = end < body + 4 && self.buffer.get(end).is_some_and(|next| !matches!(next, b'\r' | b'\n'));
-                self.checks |= sent == Some(expected);
+                self.checks |= holds;
                 match sent {
-                    Some(found) if found != expected => Some(Err(DecodeError::Checksum { expected, found })),
+                    Some(found) if !holds => Some(Err(DecodeError::Checksum { expected, found })),
                     None if self.checks || garbled => Some(Err(DecodeError::ChecksumMissing)),
                     _ if matches!(envelope(bytes), Envelope::Sealed(_)) => Some(Ok(Frame::SealedUntitled(bytes))),
                     sent => Some(Ok(Frame::Telegram { bytes, checked: sent.is_some() })),

@@ -62,21 +62,25 @@ pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
         not_understood: Vec::new(),
     };
     for line in telegram.lines() {
-        let Reading { values, children, .. } = &mut reading;
-        let take = |value: Measured| {
-            if value.channel > 0 {
-                child(children, value.channel);
-            }
-            values.push(value);
-        };
         let (obis, text) = match line {
-            Line::Object(object) => match read_object(&object, country, take) {
-                Said::NotUnderstood => (Some(object.obis), object.text),
-                said => {
-                    note(&mut reading, object.obis, said);
-                    continue;
+            // A repeated line is a past month's, or another telegram's that ran into this one.
+            Line::Object(object) if is_repeated(&reading, object.obis) => (Some(object.obis), object.text),
+            Line::Object(object) => {
+                let Reading { values, children, .. } = &mut reading;
+                let take = |value: Measured| {
+                    if value.channel > 0 {
+                        child(children, value.channel);
+                    }
+                    values.push(value);
+                };
+                match read_object(&object, country, take) {
+                    Said::NotUnderstood => (Some(object.obis), object.text),
+                    said => {
+                        note(&mut reading, object.obis, said);
+                        continue;
+                    }
                 }
-            },
+            }
             Line::Unclear(text) => (None, text),
         };
         if reading.not_understood.len() < MAX_KEPT {
@@ -85,6 +89,12 @@ pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
     }
     name_children(&mut reading);
     reading
+}
+
+/// Whether an object with this code was understood before.
+fn is_repeated(reading: &Reading, obis: Obis) -> bool {
+    reading.values.iter().any(|value| value.obis == obis)
+        || (obis == Obis::new(0, 0, 1, 0, 0) && reading.meter_time.is_some())
 }
 
 /// Notes what is no number.
@@ -180,7 +190,7 @@ fn measure(
 ) -> Option<Measured> {
     // `001247.747*kWh`, on some meters without the star.
     let (number, rest) = Decimal::parse_start(text)?;
-    let symbol = unit.unwrap_or(rest.strip_prefix(b"*").unwrap_or(rest));
+    let symbol = unit.unwrap_or(rest.strip_prefix(b"*").unwrap_or(rest)).trim_ascii_end();
     let (unit, exponent) = unit_of(symbol)?;
     let quantity = match (quantity, unit) {
         (Quantity::Volume, Unit::Joule) => Quantity::Heat,
@@ -318,11 +328,13 @@ fn identification(line: &[u8]) -> String {
 
 /// The country whose profile a telegram fits: by its identification, else by an object that only one country has.
 pub fn country(telegram: &Telegram<'_>) -> Option<Country> {
-    let known: [(&[u8], Country); 11] = [
+    let known: [(&[u8], Country); 13] = [
         (b"FLU", Country::Be),
         (b"Lux", Country::Lu),
         (b"EST", Country::At),
         (b"AUX", Country::Hu),
+        (b"HLY5/", Country::Hu),
+        (b"SAG5SAG-METER", Country::Hu),
         (b"ESO", Country::Lt),
         (b"ADN9 7", Country::Fi),
         (b"ADN9 6", Country::Se),

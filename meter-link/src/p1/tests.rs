@@ -152,6 +152,31 @@ fn no_serial_number_stays_in_the_identification() {
 }
 
 #[test]
+fn w1_only_holley_may_send_its_own_checksum() {
+    assert_eq!(reading("hu_holley_x25.txt").trust, Trust::Checked);
+    let text = String::from_utf8_lossy(&capture("hu_holley_x25.txt")).replace("/HLY5", "/MAD5");
+    let sum = crc::Crc::<u16>::new(&crc::CRC_16_IBM_SDLC);
+    let split = framer::split(text.as_bytes()).expect("a telegram");
+    let other = [split.bytes, format!("{:04X}\r\n", sum.checksum(split.bytes)).as_bytes()].concat();
+    assert!(matches!(decode(&other, Vec::new())[..], [Err(DecodeError::Checksum { .. })]));
+}
+
+#[test]
+fn w3_of_lines_that_repeat_the_first_counts_and_the_rest_is_kept() {
+    let lines = [
+        &b"0-0:1.0.0(261023201540S)"[..],
+        b"1-0:1.8.0(000123.456*kWh)",
+        b"0-0:1.0.0(261001000000S)",
+        b"1-0:1.8.0(000100.000*kWh)",
+    ];
+    let results = decode(&print(b"MAD5", lines, Ending::Checksum), Vec::new());
+    let [Ok(reading)] = &results[..] else { panic!("{results:?}") };
+    assert_eq!(reading.values.iter().map(|value| value.value.to_string()).collect::<Vec<_>>(), ["123456"]);
+    assert_eq!(reading.meter_time.map(|time| time.unix_milliseconds), Some(1_792_779_340_000));
+    assert_eq!(reading.not_understood.len(), 2);
+}
+
+#[test]
 fn w3_a_telegram_cut_by_the_next_is_lost_alone() {
     let whole = capture("nl_dsmr50_three_phase.txt");
     for cut in [40, 200, 401, 700] {
