@@ -106,7 +106,7 @@ pub(crate) fn Line() -> impl IntoView {
             </svg>
             // Outside the stretched drawing, so that it stays round.
             {move || shape.get().bead.map(|(x, y)| view! {
-                <span class="bead" class:still=move || live.standing.get() != Standing::Live
+                <span class="bead" class:below=y > shape.get().zero class:still=move || live.standing.get() != Standing::Live
                     style:left=format!("{}%", x * 100 / (WIDTH + 8)) style:top=format!("{}%", y * 100 / HEIGHT)></span>
             })}
             </div>
