@@ -105,8 +105,8 @@ pub(crate) fn Line() -> impl IntoView {
                 }).collect_view()}
             </svg>
             // Outside the stretched drawing, so that it stays round.
-            {move || shape.get().bead.map(|(x, y)| view! {
-                <span class="bead" class:below=y > shape.get().zero class:still=move || live.standing.get() != Standing::Live
+            {move || shape.get().bead.map(|(x, y)| (x, y, y > shape.get().zero)).map(|(x, y, below)| view! {
+                <span class="bead" class:below=below class:still=move || live.standing.get() != Standing::Live
                     style:left=format!("{}%", x * 100 / (WIDTH + 8)) style:top=format!("{}%", y * 100 / HEIGHT)></span>
             })}
             </div>
