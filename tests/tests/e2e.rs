@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use browser::Browser;
 use process::{Folder, SimulatedHome, Wattle, until};
-use serde_json::json;
+use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_what_the_meter_says_and_says_when_it_says_nothing() {
@@ -142,6 +142,22 @@ async fn k14_t11_nobody_reads_without_the_key_from_another_page_or_by_another_na
         let answer = reqwest::get(format!("{}{path}", wattle.origin())).await.expect("an answer");
         assert_eq!(answer.status().as_u16(), 404, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operating_systems_store_keeps_the_key_and_without_it_nothing_is_touched() {
+    let folder = Folder::new("secret");
+    let first = Wattle::start_with_secret_store(&folder);
+    let key = first.key().to_owned();
+    drop(first);
+    let again = Wattle::start_with_secret_store(&folder);
+    assert_eq!(again.key(), key, "the same home, opened with the key of the first start");
+    drop(again);
+    assert!(!folder.0.join("data/database.key").exists());
+    let database = std::fs::read(folder.0.join("data/wattle.db")).expect("a database");
+    let said = Wattle::refusal_without_secret_store(&folder);
+    assert!(said.contains("secret store cannot be used") && said.contains("--key-file"), "{said}");
+    assert!(std::fs::read(folder.0.join("data/wattle.db")).expect("a database") == database, "not a byte changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

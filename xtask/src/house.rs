@@ -20,7 +20,8 @@ impl House {
     /// The house this program was built in.
     pub(crate) fn here() -> Self {
         // Where cargo runs it now, before where it was built: clones may share a target folder and so one program.
-        let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let package =
+            env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
         let root = package.parent().unwrap_or(Path::new(".")).to_owned();
         // <target>/debug/xtask; cargo's settings may put <target> anywhere.
         let target = env::current_exe()

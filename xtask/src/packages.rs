@@ -51,7 +51,8 @@ pub(crate) const WINDOW: &[Need] = &[library("libwebkit2gtk-4.1-dev", "webkit2gt
 pub(crate) const TEST: &[Need] = &[
     program("chromium", "chromium", "testing the page in a browser"),
     program("chromium-driver", "chromedriver", "testing the page in a browser"),
-    program("dbus", "dbus-run-session", "testing the window"),
+    program("dbus", "dbus-run-session", "testing the window and the secret store"),
+    program("gnome-keyring", "gnome-keyring-daemon", "testing the secret store"),
     program("imagemagick", "import", "looking at the window"),
     program("webkit2gtk-driver", "WebKitWebDriver", "testing the window"),
     program("xvfb", "Xvfb", "testing the window"),

@@ -28,13 +28,9 @@ pub(crate) async fn await_server(url: &str) {
 impl Browser {
     pub(crate) async fn open(folder: &Folder, link: &str) -> Self {
         let port = free_port();
-        let process = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is installed by cargo xtask test");
-        let process = Process(process);
+        let process = Process::start(
+            Command::new("chromedriver").arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()),
+        );
         let url = format!("http://127.0.0.1:{port}");
         await_server(&url).await;
         let mut capabilities = DesiredCapabilities::chrome();

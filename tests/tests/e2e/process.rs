@@ -1,6 +1,7 @@
 //! The programs of the house as processes: started, listened to, ended with their test.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
@@ -54,13 +55,35 @@ impl Drop for Folder {
     }
 }
 
-/// A process that ends with its test.
-pub(crate) struct Process(pub(crate) Child);
+/// A process that ends with its test, and everything it has started with it.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let program = command.get_program().to_string_lossy().into_owned();
+        Self(
+            command
+                .process_group(0)
+                .spawn()
+                .unwrap_or_else(|error| panic!("{program}: {error}; cargo xtask test installs what the tests start")),
+        )
+    }
+
+    /// Its standard output, line by line.
+    fn lines(&mut self) -> mpsc::Receiver<String> {
+        lines(self.0.stdout.take().expect("piped"))
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = self.0.wait();
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.kill();
     }
 }
 
@@ -88,18 +111,15 @@ pub(crate) struct SimulatedHome {
 
 impl SimulatedHome {
     pub(crate) fn start() -> Self {
-        let mut child = Command::new(program("simulated-home"))
-            .args(["--pty", "--seed", "11"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the simulated home starts");
-        let input = child.stdin.take().expect("piped");
-        let output = lines(child.stdout.take().expect("piped"));
+        let mut command = Command::new(program("simulated-home"));
+        command.args(["--pty", "--seed", "11"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(&mut command);
+        let input = process.0.stdin.take().expect("piped");
+        let output = process.lines();
         let first = output.recv_timeout(PATIENCE).expect("it says where it is");
         let first: Value = serde_json::from_str(&first).expect("a line of JSON");
         let address = first["address"].as_str().expect("an address").to_owned();
-        Self { _process: Process(child), input, output, address }
+        Self { _process: process, input, output, address }
     }
 
     pub(crate) fn say(&mut self, command: &str) {
@@ -136,11 +156,47 @@ impl Wattle {
         if let Some(meter) = meter {
             command.args(["--meter", meter]);
         }
-        let mut child = command.spawn().expect("Wattle starts");
-        let output = lines(child.stdout.take().expect("piped"));
+        Self::run(command)
+    }
+
+    /// Wattle in a session of its own with a real secret store, unlocked with a password as at a login.
+    pub(crate) fn start_with_secret_store(folder: &Folder) -> Self {
+        let script = "printf %s password | gnome-keyring-daemon --unlock --components=secrets >&2; \
+                      exec \"$0\" --data \"$HOME/data\" --page \"$1\" --listen 127.0.0.1:0";
+        let mut command = Command::new("dbus-run-session");
+        command
+            .args(["--", "sh", "-c", script])
+            .arg(program("gateway"))
+            .arg(page())
+            .env("HOME", &folder.0)
+            .env_remove("XDG_DATA_HOME")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Self::run(command)
+    }
+
+    /// What Wattle says when it cannot start, in a session without a secret store.
+    pub(crate) fn refusal_without_secret_store(folder: &Folder) -> String {
+        let output = Command::new(program("gateway"))
+            .arg("--data")
+            .arg(folder.0.join("data"))
+            .arg("--page")
+            .arg(page())
+            .args(["--listen", "127.0.0.1:0"])
+            .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", folder.0.join("no-bus").display()))
+            .output()
+            .expect("Wattle starts");
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut process = Process::start(&mut command);
+        let output = process.lines();
         let first = output.recv_timeout(PATIENCE).expect("it prints its link");
         let link = first.split_whitespace().last().expect("a link").to_owned();
-        Self { process: Process(child), link }
+        Self { process, link }
     }
 
     pub(crate) fn link(&self) -> &str {
@@ -157,8 +213,7 @@ impl Wattle {
 
     /// Ends it without a chance to tidy up.
     pub(crate) fn kill(&mut self) {
-        self.process.0.kill().expect("it was running");
-        self.process.0.wait().expect("it has ended");
+        self.process.kill();
     }
 
     pub(crate) async fn call(&self, name: &str, request: Value) -> Value {

@@ -23,7 +23,8 @@ impl Window {
         let (screen, display) = screen().await;
         let port = free_port();
         // WebKitWebDriver starts the program itself and hands its environment on.
-        let webdriver = Command::new("dbus-run-session")
+        let mut webdriver = Command::new("dbus-run-session");
+        webdriver
             .args(["--", "WebKitWebDriver", &format!("--port={port}")])
             .env("DISPLAY", &display)
             .env("TAURI_AUTOMATION", "true")
@@ -31,10 +32,8 @@ impl Window {
             .env("WEBKIT_DISABLE_COMPOSITING_MODE", "1")
             .env("LIBGL_ALWAYS_SOFTWARE", "1")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("WebKitWebDriver is installed by cargo xtask test");
-        let webdriver = Process(webdriver);
+            .stderr(Stdio::null());
+        let webdriver = Process::start(&mut webdriver);
         let url = format!("http://127.0.0.1:{port}");
         await_server(&url).await;
         let mut capabilities = Capabilities::new();
@@ -81,13 +80,12 @@ impl Window {
 async fn screen() -> (Process, String) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     // The X server picks a free display itself and writes its number.
-    let screen = Command::new("Xvfb")
-        .args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp"])
-        .stdout(writer)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("Xvfb is installed by cargo xtask test");
-    let screen = Process(screen);
+    let screen = Process::start(
+        Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp"])
+            .stdout(writer)
+            .stderr(Stdio::null()),
+    );
     let number = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(reader), &mut line).map(|_| line)
