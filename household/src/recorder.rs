@@ -189,8 +189,8 @@ impl Recorder {
     fn set_zone(&mut self, name: &str) -> Result<(), CallError> {
         let calendar = Calendar::new(name)
             .ok_or_else(|| CallError::invalid("zone", "no such time zone; expected a name like Europe/Amsterdam"))?;
-        let kept = keep_setting(&self.writer, "zone", name)
-            .and_then(|()| keep_setting(&self.writer, "zone_chosen", "yes"));
+        let kept =
+            keep_setting(&self.writer, "zone", name).and_then(|()| keep_setting(&self.writer, "zone_chosen", "yes"));
         kept.map_err(|error| refuse(&error))?;
         self.calendar = calendar;
         self.live.change(|state| {

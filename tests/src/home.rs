@@ -1,4 +1,5 @@
-//! A household: what it uses, makes and burns in every second, and the exact registers of that.
+//! A household: what it uses, makes and burns in every second, and the exact registers of that. A long file, because the
+//! registers, the swaps and the forced powers are one invariant, and every method keeps it.
 //!
 //! Power at any second is a pure function of the seed, so are the registers, and a home that is built again is the same
 //! home. All bookkeeping is in integers: energy in mW·s (3 600 000 to the Wh), volume in ml. It keeps no clock; whoever
