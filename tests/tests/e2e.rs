@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test` installs what this needs and says where the programs and the page lie. Every test starts its own
 //! simulated home behind a pseudo-terminal, its own Wattle in a folder of its own, and ends both.
+#![expect(clippy::print_stdout, reason = "how long the page took is for people to read; no test asserts a time")]
 
 #[path = "e2e/browser.rs"]
 mod browser;
