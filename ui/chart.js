@@ -1,14 +1,32 @@
 // The parts of ECharts that Wattle draws with, behind two functions.
 import { getInstanceByDom, init, use } from 'echarts/core';
 import { BarChart, LineChart } from 'echarts/charts';
-import { GridComponent } from 'echarts/components';
+import { GridComponent, MarkAreaComponent } from 'echarts/components';
 import { CanvasRenderer } from 'echarts/renderers';
 
-use([BarChart, CanvasRenderer, GridComponent, LineChart]);
+use([BarChart, CanvasRenderer, GridComponent, LineChart, MarkAreaComponent]);
+
+// Thin slanted lines of a colour: measured in part.
+function hatched(colour) {
+  const image = document.createElement('canvas');
+  image.width = image.height = 8;
+  const pen = image.getContext('2d');
+  pen.strokeStyle = colour;
+  pen.lineWidth = 2;
+  for (const shift of [-8, 0, 8]) {
+    pen.moveTo(shift - 1, 9);
+    pen.lineTo(shift + 9, -1);
+  }
+  pen.stroke();
+  return { type: 'pattern', image, repeat: 'repeat' };
+}
 
 // A text that names a colour of the style sheet becomes that colour, so charts follow light and dark.
 function coloured(value, style) {
-  if (typeof value === 'string') return value.startsWith('--') ? style.getPropertyValue(value).trim() : value;
+  if (typeof value === 'string') {
+    if (value.startsWith('hatch--')) return hatched(coloured(value.slice(5), style));
+    return value.startsWith('--') ? style.getPropertyValue(value).trim() : value;
+  }
   if (Array.isArray(value)) return value.map((each) => coloured(each, style));
   if (value && typeof value === 'object') {
     return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, coloured(each, style)]));
@@ -21,10 +39,12 @@ export function draw(element, text, chosen) {
   if (!chart) {
     chart = init(element, null, { renderer: 'canvas' });
     new ResizeObserver(() => chart.resize()).observe(element);
-    chart.getZr().on('click', (event) => {
+    const point = (event) => {
       const place = chart.convertFromPixel({ gridIndex: 0 }, [event.offsetX, event.offsetY]);
       if (place) chosen(Math.round(place[0]));
-    });
+    };
+    chart.getZr().on('click', point);
+    chart.getZr().on('mousemove', point);
   }
   const option = coloured(JSON.parse(text), getComputedStyle(document.documentElement));
   // Below the line is an amount too: place tells the direction, not a sign.

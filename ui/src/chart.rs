@@ -7,7 +7,7 @@ use charming::Chart;
 use charming::component::{Axis, Grid};
 use charming::datatype::{CompositeValue, DataPointItem};
 use charming::element::{
-    AreaStyle, AxisLabel, AxisLine, AxisLineStyle, AxisTick, AxisType, BorderType, ItemStyle, LineStyle, SplitLine,
+    AreaStyle, AxisLabel, AxisLine, AxisLineStyle, AxisTick, AxisType, ItemStyle, LineStyle, SplitLine,
 };
 use charming::series::{Bar, Line};
 use contract::history::{Amounts, HistoryReply};
@@ -15,15 +15,18 @@ use leptos::html::Div;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use meter_link::units::MilliwattHours;
+use serde_json::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 const FONT: f64 = 14.0;
 
-/// Energy per interval: import above the line, export below, generation beside. What was not measured has no bar; what was
-/// measured in part is pale with a dashed edge.
+/// Energy per interval: import above the line, export below, generation beside. What was not measured has no bar but a
+/// thin dashed edge around it; what was measured in part is hatched.
 pub(crate) fn bars(reply: &HistoryReply, labels: Vec<String>) -> String {
+    let any_generation = reply.buckets.iter().any(|bucket| bucket.amounts.generation_milliwatt_hours.is_some());
     let series = |color: &str, stack: &str, sign: f64, of: fn(&Amounts) -> Option<MilliwattHours>| {
+        let hatched = format!("hatch{color}");
         let data: Vec<DataPointItem> = reply
             .buckets
             .iter()
@@ -31,26 +34,22 @@ pub(crate) fn bars(reply: &HistoryReply, labels: Vec<String>) -> String {
                 let value = of(&bucket.amounts).map(|energy| sign * kilowatt_hours(energy));
                 let style = match bucket.amounts.complete {
                     true => ItemStyle::new().color(color).border_radius(2.0),
-                    false => ItemStyle::new()
-                        .color(color)
-                        .opacity(0.45)
-                        .border_color(color)
-                        .border_width(1.0)
-                        .border_type(BorderType::Dashed),
+                    false => ItemStyle::new().color(hatched.as_str()).border_color(color).border_width(1.0),
                 };
                 DataPointItem::new(CompositeValue::from(value)).item_style(style)
             })
             .collect();
-        Bar::new().stack(stack).bar_width("62%").data(data)
+        Bar::new().stack(stack).bar_width(if any_generation { "32%" } else { "62%" }).data(data)
     };
-    let any_generation = reply.buckets.iter().any(|bucket| bucket.amounts.generation_milliwatt_hours.is_some());
     let mut chart = frame(labels, "kWh")
         .series(series("--import", "grid", 1.0, |amounts| amounts.import_milliwatt_hours))
         .series(series("--export", "grid", -1.0, |amounts| amounts.export_milliwatt_hours));
     if any_generation {
         chart = chart.series(series("--generation-fill", "made", 1.0, |amounts| amounts.generation_milliwatt_hours));
     }
-    print(&chart)
+    let measured: Vec<bool> =
+        reply.buckets.iter().map(|bucket| bucket.amounts.import_milliwatt_hours.is_some()).collect();
+    print(&chart, &gaps(&measured))
 }
 
 /// Net power over a day as a line, with the band between least and most. A gap breaks the line.
@@ -85,7 +84,22 @@ pub(crate) fn power(reply: &HistoryReply, labels: Vec<String>) -> String {
         .series(line(most, 1.0, 0.25))
         .series(line(least, 1.0, 0.25))
         .series(line(means.clone(), 1.6, 1.0));
-    print(&chart)
+    let measured: Vec<bool> = means.iter().map(Option::is_some).collect();
+    print(&chart, &gaps(&measured))
+}
+
+/// Runs of places without a value between places with one: first and last of each. Singles of a fine line are no gaps.
+fn gaps(measured: &[bool]) -> Vec<(usize, usize)> {
+    let least = if measured.len() > 1_000 { 3 } else { 1 };
+    let mut gaps = Vec::new();
+    let mut last = None;
+    for (place, _) in measured.iter().enumerate().filter(|(_, is)| **is) {
+        if let Some(last) = last.filter(|last| place - last > least) {
+            gaps.push((last + 1, place - 1));
+        }
+        last = Some(place);
+    }
+    gaps
 }
 
 fn frame(labels: Vec<String>, unit: &str) -> Chart {
@@ -110,7 +124,7 @@ fn frame(labels: Vec<String>, unit: &str) -> Chart {
         )
 }
 
-fn print(chart: &Chart) -> String {
+fn print(chart: &Chart, gaps: &[(usize, usize)]) -> String {
     let mut option = serde_json::to_value(chart).unwrap_or_default();
     // What charming has no words for. It writes a single axis without a list around it.
     option["textStyle"]["fontFamily"] = "Atkinson, system-ui, sans-serif".into();
@@ -126,6 +140,13 @@ fn print(chart: &Chart) -> String {
         }
         axis["axisLine"]["lineStyle"]["color"] = "--ink".into();
     }
+    option["yAxis"]["nameTextStyle"] = json!({ "color": "--quiet", "fontSize": FONT, "align": "right" });
+    let areas: Vec<_> = gaps.iter().map(|(first, last)| json!([{ "xAxis": first }, { "xAxis": last }])).collect();
+    option["series"][0]["markArea"] = json!({
+        "silent": true,
+        "itemStyle": { "color": "transparent", "borderColor": "--quiet", "borderWidth": 1, "borderType": [3, 4] },
+        "data": areas,
+    });
     option.to_string()
 }
 
@@ -164,4 +185,15 @@ async fn module() -> Option<JsValue> {
     let fetch = js_sys::Reflect::get(&window, &"wattleChart".into()).ok()?.dyn_into::<js_sys::Function>().ok()?;
     let promise = fetch.call0(&window).ok()?.dyn_into::<js_sys::Promise>().ok()?;
     JsFuture::from(promise).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_lies_between_measured_places_and_the_future_is_none() {
+        assert_eq!(gaps(&[false, true, false, false, true, false]), [(2, 3)]);
+        assert_eq!(gaps(&[]), []);
+    }
 }

@@ -61,6 +61,19 @@ pub(crate) fn bytes(count: u64, decimal_sign: char) -> Quantity {
     }
 }
 
+/// A whole number in groups of three, as in every language: `1 234 567` with narrow spaces that do not break.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `count / unit` with three significant digits, at most two places.
 fn significant(count: i64, unit: i64, decimal_sign: char) -> String {
     let hundredths = (count + unit / 200) / (unit / 100);
@@ -155,6 +168,12 @@ mod tests {
         assert_eq!(energy(MilliwattHours::saturating(4_230_000), ',').number, "4,23");
         assert_eq!(energy(MilliwattHours::saturating(423_400_000), ',').number, "423");
         assert_eq!(energy(MilliwattHours::ZERO, ',').number, "0,00");
+    }
+
+    #[test]
+    fn large_counts_are_grouped() {
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567).replace('\u{202f}', " "), "1 234 567");
     }
 
     #[test]

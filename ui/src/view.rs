@@ -1,6 +1,7 @@
 //! Screens. One file each; [`shell`] holds them together.
 
 pub(crate) mod add_meter;
+pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod home;
 pub(crate) mod line;

@@ -120,6 +120,17 @@ pub(crate) fn set_language(tag: &str) {
     }
 }
 
+/// Names the page by its place; having come from another place, begins at the top.
+pub(crate) fn arrive(title: &str, from_elsewhere: bool) {
+    let Some(window) = window() else { return };
+    if let Some(document) = window.document() {
+        document.set_title(title);
+    }
+    if from_elsewhere {
+        window.scroll_to_with_x_and_y(0.0, 0.0);
+    }
+}
+
 /// Loads the page anew.
 pub(crate) fn reload() {
     if let Some(window) = window() {
@@ -138,8 +149,11 @@ pub(crate) fn fill_screen(fill: bool) {
     }
 }
 
+/// What hears the keys.
+type OnKey = Closure<dyn Fn(web_sys::KeyboardEvent)>;
+
 thread_local! {
-    static KEYS: RefCell<Option<Closure<dyn Fn(web_sys::KeyboardEvent)>>> = const { RefCell::new(None) };
+    static KEYS: RefCell<Option<OnKey>> = const { RefCell::new(None) };
 }
 
 /// Hands the arrow keys to whoever asked last: true is right.

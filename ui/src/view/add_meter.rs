@@ -60,7 +60,10 @@ fn Where(paired: impl Fn(MeterId) + Copy + Send + Sync + 'static) -> impl IntoVi
         pair(address);
     };
     view! {
-        <h1>{text("add-title")}</h1>
+        <h1>{move || match live.meters.with(Vec::is_empty) {
+            true => text("add-title"),
+            false => text("add-another"),
+        }}</h1>
         <p class="large">{text("add-intro")}</p>
         <p class="broken" role="alert">{move || refused.get()}</p>
         <Show when=move || serial.get()>
@@ -88,13 +91,14 @@ fn Where(paired: impl Fn(MeterId) + Copy + Send + Sync + 'static) -> impl IntoVi
             </label>
             <button type="submit" data-testid="add-network">{text("add-connect")}</button>
         </form>
-        <label class="check">
+        // The first meter is the one at the grid; nobody is asked about another one yet.
+        <Show when=move || live.meters.with(|meters| !meters.is_empty())><label class="check">
             <input type="checkbox" on:change=move |event| set_role.set(match event_target_checked(&event) {
                 true => Role::Generation,
                 false => Role::Connection,
             })/>
             {text("add-generation")}
-        </label>
+        </label></Show>
         <Show when=move || can(Capability::SimulatedHome)>
             <h2>{text("add-just-looking")}</h2>
             <button data-testid="try-simulated" on:click=move |_| pair("simulated".to_owned())>{text("add-simulated")}</button>

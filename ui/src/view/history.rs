@@ -32,7 +32,17 @@ pub(crate) fn History(
     let asked = date.clone();
     let ask = move || {
         let request = Ask { period, date: asked.clone(), resolution: None };
-        spawn_local(async move { reply.set(Some(backend::call(request).await)) });
+        spawn_local(async move {
+            let answer = backend::call(request).await;
+            // What is known stays on the screen while the home does not answer; what is the same is not drawn again.
+            let keep = reply.with_untracked(|known| match (known, &answer) {
+                (Some(Ok(_)), Err(_)) => true,
+                (known, answer) => known.as_ref() == Some(answer),
+            });
+            if !keep {
+                reply.set(Some(answer));
+            }
+        });
     };
     // The running stretch grows; asked again once a minute, and when the connection comes back.
     let live = expect_context::<Live>();
@@ -57,6 +67,7 @@ pub(crate) fn History(
     };
     browser::on_arrow(turn);
     on_cleanup(browser::forget_arrows);
+    let there = move || reply.with(|reply| matches!(reply, Some(Ok(_))));
     let from = StoredValue::new(None);
     view! {
         <section class="history"
@@ -71,10 +82,7 @@ pub(crate) fn History(
             {move || match reply.get() {
                 None => view! { <p class="quiet">{text("loading")}</p> }.into_any(),
                 Some(Err(_)) => view! { <p class="banner" role="status">{text("history-unreachable")}</p> }.into_any(),
-                Some(Ok(reply)) => {
-                    let facts = reply.facts.clone();
-                    let offset = reply.buckets.first().map_or(0, |bucket| bucket.utc_offset_seconds);
-                    view! {
+                Some(Ok(reply)) => view! {
                     <Summary reply=reply.clone()/>
                     <Show when=move || as_table.get() fallback={
                         let reply = reply.clone();
@@ -82,16 +90,22 @@ pub(crate) fn History(
                     }>
                         <Table reply=reply.clone()/>
                     </Show>
-                    <button class="plain" data-testid="toggle-table" aria-pressed=move || as_table.get().to_string()
+                }.into_any(),
+            }}
+            // Outside, so that it keeps the focus when the running stretch grows.
+            <Show when=there>
+                <button class="plain" data-testid="toggle-table" aria-pressed=move || as_table.get().to_string()
                         on:click=move |_| {
                             set_as_table.update(|table| *table = !*table);
                             browser::remember("table", as_table.get_untracked().then_some("yes"));
                         }>
                         {move || if as_table.get() { text("as-chart") } else { text("as-table") }}
-                    </button>
-                    <Facts facts offset/>
-                }.into_any() },
-            }}
+                </button>
+            </Show>
+            {move || reply.get().and_then(Result::ok).map(|reply| {
+                let offset = reply.buckets.first().map_or(0, |bucket| bucket.utc_offset_seconds);
+                view! { <Facts facts=reply.facts offset/> }
+            })}
         </section>
     }
 }
@@ -219,13 +233,28 @@ fn Summary(reply: HistoryReply) -> impl IntoView {
             with("history-took-gave", &[("import", say(import).into()), ("export", say(export).into())])
         }
     };
-    let peak = most.filter(|(amount, _)| amount.count() > 0).map(|(amount, bucket)| {
-        with("history-most", &[("when", label(&reply, bucket).into()), ("amount", say(Some(amount)).into())])
+    let several = reply.buckets.iter().filter(|bucket| bucket.amounts.import_milliwatt_hours.is_some()).count() > 1;
+    let peak = most.filter(|(amount, _)| several && amount.count() > 0).map(|(amount, bucket)| {
+        let at = |instant| format::civil(instant, bucket.utc_offset_seconds);
+        let (from, to) = (at(bucket.start_utc_milliseconds), at(bucket.end_utc_milliseconds));
+        let month = || text(&format!("month-{}", from.month));
+        let amount = || say(Some(amount)).into();
+        match reply.resolution {
+            Resolution::Quarter | Resolution::Hour => with(
+                "history-most-hours",
+                &[("from", from.short_clock().into()), ("to", to.short_clock().into()), ("amount", amount())],
+            ),
+            Resolution::Day => {
+                let day = with("date-short", &[("day", from.day.to_string().into()), ("month", month().into())]);
+                with("history-most-day", &[("day", day.into()), ("amount", amount())])
+            }
+            Resolution::Month => with("history-most-month", &[("month", month().into()), ("amount", amount())]),
+        }
     });
     let made = made.map(|made| with("history-made", &[("made", say(Some(made)).into())]));
     view! {
         <p class="summary" data-testid="history-summary" data-milliwatt-hours=import.map(|import| import.count().to_string())>
-            {words} " " {made} " " {peak}
+            {words} " " {peak} " " {made}
         </p>
     }
 }
@@ -253,6 +282,7 @@ fn Drawing(reply: HistoryReply) -> impl IntoView {
             ("export", say(reply.total.export_milliwatt_hours).into()),
         ],
     );
+    let in_part = reply.buckets.iter().any(is_in_part);
     let detail = {
         let reply = reply.clone();
         move || {
@@ -275,6 +305,7 @@ fn Drawing(reply: HistoryReply) -> impl IntoView {
             <span class="import">{text("line-above")}</span>
             <span class="export">{text("line-below")}</span>
             {reply.total.generation_milliwatt_hours.map(|_| view! { <span class="generation">{text("made")}</span> })}
+            {in_part.then(|| view! { <span class="in-part">{text("in-part")}</span> })}
         </p>
         <div class="chart" node_ref=bars data-testid="history-chart" role="img" aria-label=summary></div>
         <p class="chosen" aria-live="polite">{detail}</p>
@@ -299,6 +330,11 @@ fn minutes(reply: &HistoryReply) -> Vec<String> {
     labels
 }
 
+/// Whether some but not all of an interval was measured.
+fn is_in_part(bucket: &Bucket) -> bool {
+    !bucket.amounts.complete && bucket.amounts.import_milliwatt_hours.is_some()
+}
+
 /// The same as numbers.
 #[component]
 fn Table(reply: HistoryReply) -> impl IntoView {
@@ -306,11 +342,17 @@ fn Table(reply: HistoryReply) -> impl IntoView {
     let made = reply.total.generation_milliwatt_hours.is_some();
     let gas = live.points.with_untracked(|points| points.iter().any(|point| point.kind == PointKind::Gas));
     let volume = |amount: Option<meter_link::units::Millilitres>| {
-        amount.map_or_else(|| text("not-measured"), |amount| format::volume(amount, decimal_sign()).joined())
+        amount.map_or_else(|| text("not-measured"), |amount| format::volume(amount, decimal_sign()).number)
     };
-    let rows = reply.buckets.iter().map(|bucket| {
+    let say = |amount: Option<MilliwattHours>| {
+        amount.map_or_else(|| text("not-measured"), |amount| format::energy(amount, decimal_sign()).number)
+    };
+    // Numbers stand bare below their unit, so that a phone shows all of them; what has not begun has no row.
+    let now = live.now.get_untracked();
+    let parts = reply.buckets.iter().any(is_in_part);
+    let rows = reply.buckets.iter().filter(|bucket| bucket.start_utc_milliseconds <= now).map(|bucket| {
         let amounts = bucket.amounts;
-        let part = !amounts.complete && amounts.import_milliwatt_hours.is_some();
+        let part = is_in_part(bucket);
         view! {
             <tr class:part=part>
                 <th scope="row">{label(&reply, bucket)}</th>
@@ -318,20 +360,25 @@ fn Table(reply: HistoryReply) -> impl IntoView {
                 <td>{say(amounts.export_milliwatt_hours)}</td>
                 {made.then(|| view! { <td>{say(amounts.generation_milliwatt_hours)}</td> })}
                 {gas.then(|| view! { <td>{volume(amounts.gas_millilitres)}</td> })}
-                <td>{part.then(|| text("in-part"))}</td>
+                {parts.then(|| view! { <td class="quiet">{part.then(|| text("in-part"))}</td> })}
             </tr>
         }
     });
+    let column = |name: &'static str, unit: &'static str| {
+        view! { <th scope="col">{text(name)} " " <span class="unit">{unit}</span></th> }
+    };
     view! {
-        <div class="scroll" tabindex="0" role="region" aria-label=text("as-table")>
+        // A finger that moves the table does not turn the page.
+        <div class="scroll" tabindex="0" role="region" aria-label=text("as-table")
+            on:touchstart=|event| event.stop_propagation() on:touchend=|event| event.stop_propagation()>
             <table data-testid="history-table">
                 <thead><tr>
                     <th scope="col">{text("table-when")}</th>
-                    <th scope="col">{text("line-above")}</th>
-                    <th scope="col">{text("line-below")}</th>
-                    {made.then(|| view! { <th scope="col">{text("made")}</th> })}
-                    {gas.then(|| view! { <th scope="col">{text("today-gas")}</th> })}
-                    <th scope="col"><span class="aloud">{text("table-note")}</span></th>
+                    {column("line-above", "kWh")}
+                    {column("line-below", "kWh")}
+                    {made.then(|| column("made", "kWh"))}
+                    {gas.then(|| column("today-gas", "m³"))}
+                    {parts.then(|| view! { <th scope="col"><span class="aloud">{text("table-note")}</span></th> })}
                 </tr></thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>

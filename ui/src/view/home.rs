@@ -65,7 +65,7 @@ fn Meters() -> impl IntoView {
                 </a>
             </li>
         }).collect_view()}</ul>
-        <p><a class="button" href=Route::AddMeter.print() data-testid="add-another">{text("add-title")}</a></p>
+        <p><a class="button" href=Route::AddMeter.print() data-testid="add-another">{text("add-another")}</a></p>
     }
 }
 
@@ -82,7 +82,7 @@ fn Data() -> impl IntoView {
             };
             view! {
                 <dl class="heard">
-                    <div><dt>{text("data-readings")}</dt><dd data-testid="data-readings">{about.readings.to_string()}</dd></div>
+                    <div><dt>{text("data-readings")}</dt><dd data-testid="data-readings">{format::grouped(about.readings)}</dd></div>
                     <div><dt>{text("data-size")}</dt><dd>{format::bytes(about.database_bytes, decimal_sign()).joined()}</dd></div>
                     <div><dt>{text("data-folder")}</dt><dd class="path">{about.data_folder}</dd></div>
                     <div><dt>{text("data-key")}</dt><dd>{key}</dd></div>

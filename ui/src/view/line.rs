@@ -21,7 +21,7 @@ const LEAST: i64 = 500_000;
 struct Shape {
     /// Height of the line within the grid.
     zero: i64,
-    /// The band between least and most, above and below the line.
+    /// What lies between the line and the most taken in, and between the line and the most given away.
     import: String,
     export: String,
     /// The means, one stroke per stretch without a gap.
@@ -32,6 +32,17 @@ struct Shape {
     bead: Option<(i64, i64)>,
     /// Highest import and export.
     peaks: (i64, i64),
+}
+
+/// Brings an area back to the line below or above its last place.
+fn close(last: Option<i64>, zero: i64) -> String {
+    last.map_or_else(String::new, |last| format!("L{last} {zero}Z"))
+}
+
+/// A share as a length of the style sheet, exact to a hundredth of a percent.
+fn percent(part: i64, whole: i64) -> String {
+    let hundredths = part * 10_000 / whole;
+    format!("{}.{:02}%", hundredths / 100, hundredths % 100)
 }
 
 /// Draws spans that end at `now`.
@@ -46,7 +57,8 @@ fn shape(spans: &[PowerSpan], now: i64) -> Shape {
     let room = HEIGHT - 16;
     let whole = (above + below).max(1);
     let zero = 8 + room * above / whole;
-    let x = |span: &PowerSpan| (span.start_utc_milliseconds - start) / SPAN;
+    // The newest span ends at the right edge, which is now.
+    let x = |span: &PowerSpan| (span.start_utc_milliseconds - start) / SPAN + 1;
     let y = |power: Milliwatts| zero - room * power.count() / whole;
     let (mut import, mut export, mut mean) = (String::new(), String::new(), String::new());
     let mut gaps = Vec::new();
@@ -57,19 +69,24 @@ fn shape(spans: &[PowerSpan], now: i64) -> Shape {
         let joined = last.is_some_and(|last| at - last <= 3);
         match last {
             Some(last) if !joined => gaps.push((last, at)),
-            None if at > 3 && !shown.is_empty() => gaps.push((0, at)),
+            None if at > 3 => gaps.push((0, at)),
             _ => (),
         }
-        let (high, low) = (span.max_milliwatts, span.min_milliwatts);
-        if high.count() > 0 {
-            import += &format!("M{at} {zero}V{}", y(high).min(zero - 1));
-        }
-        if low.count() < 0 {
-            export += &format!("M{at} {zero}V{}", y(low).max(zero + 1));
+        for (area, edge) in
+            [(&mut import, y(span.max_milliwatts).min(zero)), (&mut export, y(span.min_milliwatts).max(zero))]
+        {
+            if !joined {
+                // The area of the stretch before goes back to the line where it ends.
+                *area += &close(last, zero);
+                *area += &format!("M{} {zero}V{edge}", at - 1);
+            }
+            *area += &format!("L{at} {edge}");
         }
         mean += &format!("{}{at} {}", if joined { "L" } else { "M" }, y(span.mean_milliwatts));
         last = Some(at);
     }
+    import += &close(last, zero);
+    export += &close(last, zero);
     if let Some(last) = last.filter(|last| WIDTH - last > 6) {
         gaps.push((last, WIDTH));
     }
@@ -92,13 +109,23 @@ pub(crate) fn Line() -> impl IntoView {
             _ => with("line-summary", &[("import", say(import).into()), ("export", say(export).into())]),
         }
     };
+    // How high and how deep it goes; a side where nothing went is not named.
+    let side = move |class: &'static str, id: &'static str, of: fn((i64, i64)) -> i64| {
+        let most = Memo::new(move |_| of(shape.get().peaks));
+        move || {
+            (most.get() > 0).then(|| {
+                let power = format::power(Milliwatts::saturating(most.get()), decimal_sign()).joined();
+                view! { <span class=class>{with(id, &[("power", power.into())])}</span> }
+            })
+        }
+    };
     view! {
         <figure class="line">
             <div class="field">
-            <svg viewBox=format!("0 0 {} {HEIGHT}", WIDTH + 8) preserveAspectRatio="none" role="img" aria-label=summary>
+            <svg viewBox=format!("0 0 {WIDTH} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=summary>
                 <path class="import band" d=move || shape.get().import/>
                 <path class="export band" d=move || shape.get().export/>
-                <path class="zero" d=move || format!("M0 {0}H{1}", shape.get().zero, WIDTH + 8)/>
+                <path class="zero" d=move || format!("M0 {}H{WIDTH}", shape.get().zero)/>
                 <path class="mean" d=move || shape.get().mean/>
                 {move || shape.get().gaps.into_iter().map(|(from, to)| view! {
                     <path class="gap" d=format!("M{from} 4V{0}M{to} 4V{0}", HEIGHT - 4)/>
@@ -107,16 +134,16 @@ pub(crate) fn Line() -> impl IntoView {
             // Outside the stretched drawing, so that it stays round.
             {move || shape.get().bead.map(|(x, y)| (x, y, y > shape.get().zero)).map(|(x, y, below)| view! {
                 <span class="bead" class:below=below class:still=move || live.standing.get() != Standing::Live
-                    style:left=format!("{}%", x * 100 / (WIDTH + 8)) style:top=format!("{}%", y * 100 / HEIGHT)></span>
+                    style:left=percent(x, WIDTH) style:top=percent(y, HEIGHT)></span>
             })}
             </div>
             <figcaption>
                 <span>{text("line-hour-ago")}</span>
-                <span class="sides">
-                    <span class="import">{text("line-above")}</span>
-                    <span class="export">{text("line-below")}</span>
-                </span>
                 <span>{text("line-now")}</span>
+                <span class="sides" aria-hidden="true">
+                    {side("import", "line-most-import", |(import, _)| import)}
+                    {side("export", "line-most-export", |(_, export)| export)}
+                </span>
             </figcaption>
         </figure>
     }
@@ -140,7 +167,7 @@ mod tests {
     fn a_gap_is_drawn_as_a_gap_and_never_as_zero() {
         let spans: Vec<_> = (0..100).chain(200..361).map(|index| span(index, 300_000)).collect();
         let shape = shape(&spans, 360 * SPAN);
-        assert_eq!(shape.gaps, [(98, 199)]);
+        assert_eq!(shape.gaps, [(99, 200)]);
         assert_eq!(shape.mean.matches('M').count(), 2);
     }
 
@@ -148,6 +175,6 @@ mod tests {
     fn import_is_above_the_line_and_export_below() {
         let shape = shape(&[span(359, 1_000_000), span(360, -1_000_000)], 360 * SPAN);
         let (_, bead) = shape.bead.expect("a reading");
-        assert!(bead > shape.zero && shape.import.contains('V') && shape.export.contains('V'));
+        assert!(bead > shape.zero && shape.import.contains('Z') && shape.export.contains('Z'));
     }
 }

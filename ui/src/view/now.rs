@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use meter_link::reading::Phase;
 use meter_link::units::{MilliwattHours, Milliwatts};
 
+use super::flow::Flow;
 use super::line::Line;
 use super::words::{self, Way, way};
 use crate::backend::browser;
@@ -35,6 +36,7 @@ pub(crate) fn Now() -> impl IntoView {
             <Hero/>
             <Show when=move || latest.with(Option::is_some)><Line/></Show>
             <Aloud/>
+            <Flow/>
             <div class="below">
                 <TodayAmounts/>
                 <Phases/>
@@ -84,9 +86,9 @@ pub(crate) fn Hero() -> impl IntoView {
     }
 }
 
-/// Age of the data by the meter's own clock; words when it is stale.
+/// Age of the data by the meter's own clock; words when it is stale. Not read aloud: it changes every second.
 #[component]
-fn Age() -> impl IntoView {
+pub(crate) fn Age() -> impl IntoView {
     let live = expect_context::<Live>();
     let point = Memo::new(move |_| live.point(PointKind::Connection));
     let age = Memo::new(move |_| point.get().and_then(|point| live.age_milliseconds(&point)));
@@ -105,7 +107,7 @@ fn Age() -> impl IntoView {
         <Show when=move || live.standing.get() == Standing::Stale fallback=move || view! {
             <p class="age" data-testid="data-age">{move || words.get()}</p>
         }>
-            <p class="stale" role="status" data-testid="stale-notice">
+            <p class="stale" data-testid="stale-notice">
                 {move || match (words.get(), last()) {
                     (Some(age), Some(at)) => with("stale", &[("age", age.into()), ("at", at.into())]),
                     _ => text("stale-never"),
@@ -131,11 +133,18 @@ fn Simulated() -> impl IntoView {
 #[component]
 fn Aloud() -> impl IntoView {
     let live = expect_context::<Live>();
-    let grid = latest(live, PointKind::Connection);
+    let (grid, plant) = (latest(live, PointKind::Connection), latest(live, PointKind::Generation));
     let half_minute = Memo::new(move |_| live.now.get() / 30_000);
     let words = Memo::new(move |_| {
         half_minute.get();
-        grid.with_untracked(|latest| words::power(latest.as_ref())).map(|power| words::sentence(power, None))
+        match live.standing.get_untracked() {
+            Standing::Live => {
+                let power = |of: Memo<Option<Latest>>| of.with_untracked(|latest| words::power(latest.as_ref()));
+                power(grid).map(|net| words::sentence(net, power(plant)))
+            }
+            Standing::Stale => Some(text("stale-aloud")),
+            _ => None,
+        }
     });
     view! { <p class="aloud" role="status" aria-live="polite">{move || words.get()}</p> }
 }

@@ -6,7 +6,7 @@ use super::{add_meter, history, home, meter, now, sharing, wall};
 use crate::backend::browser;
 use crate::live::{Live, Standing};
 use crate::route::Route;
-use crate::text::text;
+use crate::text::{text, with};
 
 /// The whole page.
 #[component]
@@ -32,6 +32,17 @@ pub(crate) fn Shell() -> impl IntoView {
         Route::Sharing => view! { <sharing::Sharing/> }.into_any(),
         Route::Wall => view! { <wall::Wall/> }.into_any(),
     };
+    // Another place begins at its top and has its own name; within History one stays where one looks.
+    Effect::new(move |before: Option<std::mem::Discriminant<Route>>| {
+        let here = std::mem::discriminant(&route.get());
+        if before != Some(here) {
+            browser::arrive(
+                &with("page-title", &[("place", text(place(&route.get_untracked())).into())]),
+                before.is_some(),
+            );
+        }
+        here
+    });
     let framed = move || route.get() != Route::Wall;
     view! {
         <div id="app" data-state=move || live.standing.get().name()>
@@ -48,6 +59,17 @@ pub(crate) fn Shell() -> impl IntoView {
                 <main class="reading"><h1>{text("locked-title")}</h1><p>{text("locked-what-to-do")}</p></main>
             </Show>
         </div>
+    }
+}
+
+/// The name of a route's place.
+const fn place(route: &Route) -> &'static str {
+    match route {
+        Route::AddMeter => "add-title",
+        Route::History(..) => "place-history",
+        Route::Home | Route::Meter(_) => "place-home",
+        Route::Now | Route::Wall => "place-now",
+        Route::Sharing => "place-sharing",
     }
 }
 

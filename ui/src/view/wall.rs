@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::line::Line;
-use super::now::{Hero, go_now};
+use super::now::{Age, Hero, go_now};
 use crate::backend::browser;
 use crate::format;
 use crate::live::Live;
@@ -31,6 +31,7 @@ pub(crate) fn Wall() -> impl IntoView {
                 set_awake_until.set(live.now.get_untracked() + 60_000);
                 browser::fill_screen(true);
             }>
+            <header class="top"><Age/></header>
             <Hero/>
             <Line/>
             <p class="quiet">
