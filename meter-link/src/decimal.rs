@@ -42,32 +42,18 @@ impl Decimal {
     #[inline]
     pub(crate) fn parse_start(text: &[u8]) -> Option<(Self, &[u8])> {
         let digits = text.strip_prefix(b"-").unwrap_or(text);
-        // Below ten times the limit before each digit, so nothing overflows.
-        const LIMIT: i64 = 10_i64.pow(Decimal::MAX_DIGITS as u32 - 1);
-        let (mut mantissa, mut length, mut point) = (0_i64, 0, None);
-        for &byte in digits {
-            let digit = byte.wrapping_sub(b'0');
-            if digit < 10 {
-                if mantissa >= LIMIT {
-                    return None;
-                }
-                mantissa = mantissa * 10 + i64::from(digit);
-            } else if byte == b'.' && point.is_none() {
-                point = Some(length);
-            } else if matches!(byte, b'.' | b'-') {
-                return None;
-            } else {
-                break;
-            }
-            length += 1;
-        }
-        let places = point.map_or(0, |point| length - point - 1);
-        // One digit at least, and no more places than digits that count.
-        if length == usize::from(point.is_some()) || places > Self::MAX_DIGITS {
+        let (whole, length) = count(0, digits)?;
+        let (mantissa, places) = match digits.get(length) {
+            Some(b'.') => count(whole, &digits[length + 1..])?,
+            _ => (whole, 0),
+        };
+        let end = length + if digits.get(length) == Some(&b'.') { 1 + places } else { 0 };
+        let rest = &digits[end..];
+        if length + places == 0 || places > Self::MAX_DIGITS || matches!(rest, [b'.' | b'-', ..]) {
             return None;
         }
         let mantissa = if digits.len() < text.len() { -mantissa } else { mantissa };
-        Some((Self { mantissa, places: places as u8 }, &digits[length..]))
+        Some((Self { mantissa, places: places as u8 }, rest))
     }
 
     /// The value times 10^`exponent`, exactly; trailing places are kept where they stay places. `None` when it overflows.
@@ -90,6 +76,22 @@ impl Decimal {
             Some(self.mantissa / 10_i64.pow(u32::from(self.places - 3)))
         }
     }
+}
+
+/// Appends the digits at the start of a text to a number; gives it and how many there were. `None` if it gets too long.
+#[inline]
+fn count(mut mantissa: i64, text: &[u8]) -> Option<(i64, usize)> {
+    /// Below this another digit fits.
+    const LIMIT: i64 = 10_i64.pow(Decimal::MAX_DIGITS as u32 - 1);
+    let mut length = 0;
+    while let Some(digit) = text.get(length).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        if mantissa >= LIMIT {
+            return None;
+        }
+        mantissa = mantissa * 10 + i64::from(digit);
+        length += 1;
+    }
+    Some((mantissa, length))
 }
 
 impl fmt::Display for Decimal {
@@ -120,11 +122,30 @@ mod tests {
         check("-00.024", Some("-0.024"));
         check("000747.85", Some("747.85"));
         check("006545766", Some("6545766"));
+        check("999999999999999999", Some("999999999999999999"));
+        check("000000000000000000000001", Some("1"));
+        check("0.000000000000000001", Some("0.000000000000000001"));
+        check("5.", Some("5"));
+        check(".5", Some("0.5"));
     }
 
     #[test]
     fn refuses_what_is_no_number() {
-        for text in ["", "-", ".", "1.2.3", "1e5", "+1", "0x10", " 1", "9999999999999999999"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "1.2.3",
+            "1e5",
+            "+1",
+            "0x10",
+            " 1",
+            "--1",
+            "1-",
+            ".-1",
+            "0.0000000000000000001",
+            "9999999999999999999",
+        ] {
             check(text, None);
         }
     }

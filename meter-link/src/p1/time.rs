@@ -112,6 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn t9_t10_the_offset_is_applied_once_and_gives_the_sent_time_back() {
+        for (text, country) in
+            [("261023201540S", Country::Nl), ("260123201540W", Country::Fi), ("260723201540", Country::Lt)]
+        {
+            let time = parse(text.as_bytes(), Some(country)).expect("a stamp");
+            let local = time.unix_milliseconds / 1_000 + i64::from(time.offset_seconds);
+            assert_eq!(local.rem_euclid(86_400), 20 * 3_600 + 15 * 60 + 40, "{text}");
+        }
+    }
+
+    #[test]
     fn t12_t13_nonsense_is_no_time() {
         for text in [
             "632525252525W",
