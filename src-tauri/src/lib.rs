@@ -38,9 +38,7 @@ async fn watch(household: State<'_, Household>, channel: Channel<String>) -> Res
 /// Runs the program; on a phone, where there is no command line, with what the system gives.
 pub fn run() -> ExitCode {
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("WATTLE_LOG").unwrap_or_else(|_| "info".into()),
-        )
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("WATTLE_LOG").unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
         .init();
     let options = match options::read(std::env::args_os().skip(1)) {
