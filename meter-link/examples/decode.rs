@@ -3,7 +3,8 @@
 //!     cargo run -q -p meter-link --example decode -- [--protocol NAME] [--key HEX] [--auth-key HEX] FILE
 //!
 //! `FILE` holds the raw bytes; `-` is standard input. The exit status is 1 if nothing decoded, 2 if the command line makes
-//! no sense.
+//! no sense. A telegram whose checksum fails is printed with trust `unverified`, after its error: recordings are often
+//! edited. The product itself never takes one.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
 
@@ -74,7 +75,7 @@ impl Asked {
 
 /// Decodes and prints; gives how many readings there were.
 fn decode(keys: Vec<KeyPair>, mut bytes: &[u8]) -> usize {
-    let mut decoder = Decoder::new(keys);
+    let mut decoder = Decoder::new(keys).showing_damaged();
     let mut readings = 0;
     loop {
         let taken = decoder.handle_bytes(bytes);

@@ -68,6 +68,8 @@ pub struct Framer {
     start: usize,
     /// First byte not looked at for the end of the frame that begins at `start`.
     scanned: usize,
+    /// The telegram refused last, from `/` to `!`; valid until more bytes are taken.
+    refused: (usize, usize),
     /// No more bytes come.
     ended: bool,
     /// A checksum has held before: this meter sends them, so a telegram without one is damaged.
@@ -131,6 +133,7 @@ impl Framer {
             }
             Found::Telegram { body, end } => {
                 let start = self.start;
+                self.refused = (start, body);
                 self.drop_to(end);
                 let bytes = &self.buffer[start..body];
                 let expected = CRC.checksum(bytes);
@@ -149,6 +152,11 @@ impl Framer {
                 }
             }
         }
+    }
+
+    /// The telegram that the error just polled was about. Empty after anything else has happened.
+    pub(super) fn refused(&self) -> &[u8] {
+        self.buffer.get(self.refused.0..self.refused.1).unwrap_or_default()
     }
 
     fn drop_to(&mut self, at: usize) {

@@ -224,6 +224,18 @@ fn decode_chunk(decoder: &mut Decoder, bytes: &mut &[u8]) -> Vec<Result<Reading,
 }
 
 #[test]
+fn a_damaged_telegram_is_shown_only_to_those_who_ask_and_as_unverified() {
+    let mut damaged = print(b"MAD5", [&b"1-0:1.8.0(000123.456*kWh)"[..]], Ending::Checksum);
+    damaged[20] ^= 1;
+    assert!(decode(&damaged, Vec::new()).iter().all(Result::is_err));
+    let shown = decode_in(&mut Decoder::new(Vec::new()).showing_damaged(), &mut &damaged[..], 7);
+    assert!(
+        matches!(&shown[..], [Err(DecodeError::Checksum { .. }), Ok(reading)] if reading.trust == Trust::Unverified),
+        "{shown:?}"
+    );
+}
+
+#[test]
 fn a_checksum_that_noise_made_unreadable_is_no_missing_one() {
     let whole = print(b"MAD5", [&b"1-0:1.8.0(000123.456*kWh)"[..]], Ending::Checksum);
     let mark = whole.len() - 6;
