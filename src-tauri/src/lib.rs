@@ -52,14 +52,14 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match open(&options).and_then(|app| {
+    let ended = open(&options).map(|app| {
         app.run(|_, event| {
             if let RunEvent::Ready = event {
                 tracing::info!("window open");
             }
         });
-        Ok(())
-    }) {
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
