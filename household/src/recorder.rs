@@ -452,10 +452,9 @@ fn finding(health: &Health) -> Finding {
 
 /// A meter's keys as one secret: hexadecimal, with a colon before the authentication key.
 fn print_keys(keys: &KeyPair) -> String {
-    let hexadecimal = |key: &[u8; 16]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     match &keys.authentication {
-        None => hexadecimal(&keys.encryption),
-        Some(authentication) => format!("{}:{}", hexadecimal(&keys.encryption), hexadecimal(authentication)),
+        None => keys.encryption.to_hexadecimal(),
+        Some(authentication) => format!("{}:{}", keys.encryption.to_hexadecimal(), authentication.to_hexadecimal()),
     }
 }
 

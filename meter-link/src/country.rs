@@ -17,6 +17,8 @@ pub enum Country {
     Dk,
     Fi,
     Fr,
+    Gb,
+    Hr,
     Hu,
     Lt,
     Lu,
@@ -52,6 +54,8 @@ impl Country {
             Self::Dk => "Europe/Copenhagen",
             Self::Fi => "Europe/Helsinki",
             Self::Fr => "Europe/Paris",
+            Self::Gb => "Europe/London",
+            Self::Hr => "Europe/Zagreb",
             Self::Hu => "Europe/Budapest",
             Self::Lt => "Europe/Vilnius",
             Self::Lu => "Europe/Luxembourg",
@@ -67,6 +71,7 @@ impl Country {
     pub const fn standard_offset_seconds(self) -> i32 {
         match self {
             Self::Fi | Self::Lt => 7_200,
+            Self::Gb => 0,
             _ => 3_600,
         }
     }

@@ -22,6 +22,37 @@ pub enum DecodeError {
         /// Sent by the meter.
         found: u16,
     },
+    /// A part of a message is missing, came twice or in the wrong order; the message is dropped.
+    #[error("message incomplete: expected part {expected}, found {found}")]
+    PartMissing {
+        /// Number of the part that should have come.
+        expected: u16,
+        /// Number that came.
+        found: u16,
+    },
+    /// The meter broke its own message off.
+    #[error("message broken off by the meter")]
+    BrokenOff,
+    /// Values came without codes, in an order that no meter we know sends.
+    #[error("message of {count} values in an unknown layout")]
+    LayoutUnclear {
+        /// How many values there were.
+        count: u16,
+    },
+    /// One line's checksum does not match; the other lines are kept.
+    #[error("checksum of a line does not match: expected {expected:02X}, found {found:02X}")]
+    LineChecksum {
+        /// Computed over the line.
+        expected: u8,
+        /// Sent by the meter.
+        found: u8,
+    },
+    /// The bytes break the protocol's grammar.
+    #[error("malformed message at byte {offset}")]
+    Malformed {
+        /// Where in the frame.
+        offset: usize,
+    },
     /// A new telegram began before this one ended.
     #[error("telegram interrupted after {length} bytes")]
     Interrupted {
@@ -68,13 +99,18 @@ impl DecodeError {
     /// A short stable name for machines.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::BrokenOff => "broken_off",
             Self::Checksum { .. } => "checksum",
             Self::ChecksumMissing => "checksum_missing",
             Self::InnerChecksum { .. } => "inner_checksum",
             Self::Interrupted { .. } => "interrupted",
             Self::KeyNeeded => "key_needed",
             Self::KeyWrong => "key_wrong",
+            Self::LayoutUnclear { .. } => "layout_unclear",
+            Self::LineChecksum { .. } => "line_checksum",
+            Self::Malformed { .. } => "malformed",
             Self::NoTelegram => "no_telegram",
+            Self::PartMissing { .. } => "part_missing",
             Self::Replayed { .. } => "replayed",
             Self::TagMissing => "tag_missing",
             Self::TitleMissing => "title_missing",

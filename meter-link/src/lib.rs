@@ -7,11 +7,13 @@
 //! Features: `serial`, `tcp` and `file` each add one link; `task` (switched on by them) adds `meter`, which joins a
 //! link and a protocol.
 
+pub mod civil;
 pub mod country;
 pub mod decimal;
 pub mod error;
 pub mod health;
 pub mod link;
+pub mod meaning;
 #[cfg(feature = "task")]
 pub mod meter;
 pub mod name;

@@ -6,15 +6,15 @@
 //!
 //! Source: IEC 62056-5-3, section 5 (general-glo-ciphering, security control byte); NIST SP 800-38D.
 
-use std::fmt;
+pub mod cipher;
+pub mod key;
 
-use aes_gcm::aead::{AeadInOut as _, KeyInit as _};
-use aes_gcm::aes::Aes128;
-use aes_gcm::aes::cipher::consts::U12;
-use aes_gcm::{AesGcm, Nonce, Tag};
+use std::fmt;
 
 use crate::error::DecodeError;
 use crate::reading::Trust;
+use cipher::{Cipher, TAG, nonce};
+use key::Key;
 
 /// The authentication key that Luxembourg's and Austria's operators publish for everybody.
 const PUBLIC_AUTHENTICATION_KEY: [u8; 16] =
@@ -23,8 +23,6 @@ const PUBLIC_AUTHENTICATION_KEY: [u8; 16] =
 const AUTHENTICATED: u8 = 0x10;
 /// Security control: the frame is encrypted.
 const ENCRYPTED: u8 = 0x20;
-/// Tag length of suite 0.
-const TAG: usize = 12;
 /// System titles whose counters are remembered per key; a port has one meter, and a cable may have been moved.
 const MAX_COUNTERS: usize = 16;
 
@@ -32,34 +30,22 @@ const MAX_COUNTERS: usize = 16;
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyPair {
     /// Global unicast encryption key.
-    pub encryption: [u8; 16],
+    pub encryption: Key,
     /// Authentication key; `None` if the operator gave none (Luxembourg publishes one for everybody).
-    pub authentication: Option<[u8; 16]>,
+    pub authentication: Option<Key>,
 }
 
 impl KeyPair {
-    /// Reads 32 hexadecimal digits each. `None` if either is anything else.
+    /// Reads each as [`Key::parse`] does. `None` if either is no key.
     pub fn parse(encryption: &str, authentication: Option<&str>) -> Option<Self> {
         Some(Self {
-            encryption: hexadecimal(encryption)?,
+            encryption: Key::parse(encryption)?,
             authentication: match authentication {
-                Some(text) => Some(hexadecimal(text)?),
+                Some(text) => Some(Key::parse(text)?),
                 None => None,
             },
         })
     }
-}
-
-fn hexadecimal(text: &str) -> Option<[u8; 16]> {
-    let text = text.trim();
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut key = [0; 16];
-    for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(key)
 }
 
 impl fmt::Debug for KeyPair {
@@ -161,58 +147,27 @@ fn take_apart(frame: &[u8]) -> Option<Sealed<'_>> {
     Some(Sealed { title: *title, control: *control, counter: u32::from_be_bytes(*counter), content })
 }
 
-fn nonce(sealed: &Sealed<'_>) -> [u8; 12] {
-    let mut nonce = [0; 12];
-    nonce[..8].copy_from_slice(&sealed.title);
-    nonce[8..].copy_from_slice(&sealed.counter.to_be_bytes());
-    nonce
-}
-
-type Gcm = AesGcm<Aes128, U12, U12>;
-
 /// The plaintext, if the tag holds under this key.
 fn verify(sealed: &Sealed<'_>, keys: &KeyPair) -> Option<Vec<u8>> {
-    let (cipher, tag) = sealed.content.split_at_checked(sealed.content.len().checked_sub(TAG)?)?;
-    let gcm = Gcm::new(&keys.encryption.into());
-    let tag: [u8; TAG] = tag.try_into().ok()?;
-    let attempt = |associated: &[u8]| {
-        let mut plain = cipher.to_vec();
-        gcm.decrypt_inout_detached(
-            &Nonce::from(nonce(sealed)),
-            associated,
-            plain.as_mut_slice().into(),
-            &Tag::<U12>::from(tag),
-        )
-        .ok()
-        .map(|()| plain)
+    let (text, tag) = sealed.content.split_last_chunk::<TAG>()?;
+    let cipher = Cipher::new(&keys.encryption);
+    let mut plain = text.to_vec();
+    let mut attempt = |key: &[u8], control: &[u8]| {
+        let associated = [control, key].concat();
+        cipher.open(nonce(sealed.title, sealed.counter), &associated, &mut plain, *tag)
     };
-    let with_key = |key: &[u8; 16]| {
-        let mut associated = [sealed.control; 17];
-        associated[1..].copy_from_slice(key);
-        attempt(&associated)
-    };
-    match &keys.authentication {
-        Some(key) => with_key(key),
+    let control = &[sealed.control];
+    let holds = match &keys.authentication {
+        Some(key) => attempt(key.bytes(), control),
         // No key of its own: the published one, or none at all. Each is proved by the tag.
-        None => with_key(&PUBLIC_AUTHENTICATION_KEY).or_else(|| attempt(&[sealed.control])).or_else(|| attempt(&[])),
-    }
+        None => attempt(&PUBLIC_AUTHENTICATION_KEY, control) || attempt(&[], control) || attempt(&[], &[]),
+    };
+    holds.then_some(plain)
 }
 
 /// Counter mode alone; any key gives something.
 fn decrypt(sealed: &Sealed<'_>, keys: &KeyPair) -> Vec<u8> {
-    use aes_gcm::aes::cipher::BlockCipherEncrypt as _;
-    let cipher = Aes128::new(&keys.encryption.into());
     let mut plain = sealed.content.to_vec();
-    let mut block = [0; 16];
-    block[..12].copy_from_slice(&nonce(sealed));
-    // GCM keeps block 1 for the tag; text begins with block 2.
-    for (chunk, number) in plain.chunks_mut(16).zip(2_u32..) {
-        block[12..].copy_from_slice(&number.to_be_bytes());
-        let mut stream = block.into();
-        cipher.encrypt_block(&mut stream);
-        for (byte, mask) in chunk.iter_mut().zip(stream.iter()) {
-            *byte ^= mask;
-        }
-    }
+    Cipher::new(&keys.encryption).stream(nonce(sealed.title, sealed.counter), &mut plain);
     plain
 }

@@ -188,7 +188,7 @@ async fn a_line_without_a_byte_is_silent_and_still_listened_to() {
 async fn an_encrypting_meter_asks_for_its_key_and_refuses_a_wrong_one() {
     for (keys, key, rejected) in [
         (Vec::new(), KeyState::Needed, 0),
-        (vec![KeyPair { encryption: [1; 16], authentication: None }], KeyState::Wrong, 1),
+        (vec![KeyPair { encryption: [1; 16].into(), authentication: None }], KeyState::Wrong, 1),
     ] {
         let (mut meter, address) = serial_line();
         let mut told = Told::start(address, keys);

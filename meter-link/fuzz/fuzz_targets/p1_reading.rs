@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// All of it through the decoder, with a key, so that what opens is reached too.
 fn decode(mut bytes: &[u8]) {
-    let mut decoder = Decoder::new(vec![KeyPair { encryption: [1; 16], authentication: None }]);
+    let mut decoder = Decoder::new(vec![KeyPair { encryption: [1; 16].into(), authentication: None }]);
     while !bytes.is_empty() {
         let taken = decoder.handle_bytes(bytes);
         bytes = &bytes[taken..];

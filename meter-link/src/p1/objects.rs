@@ -3,8 +3,9 @@
 //! Source: DSMR P1 Companion Standard 5.0.2, section 6.12; eMUCS-P1 1.7.1; the Swedish, Hungarian, Lithuanian and Austrian
 //! operators' port descriptions; IEC 62056-6-1 for the groups.
 
+use crate::meaning::electricity;
 use crate::obis::Obis;
-use crate::reading::{Flow, Phase, Quantity};
+use crate::reading::Quantity;
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,90 +60,6 @@ const fn abstract_meaning(obis: Obis) -> Option<Meaning> {
         (0, 17, 0, 0) => Meaning::Quantity(Quantity::ByCode),
         (0, 98, 1, 0) => Meaning::History,
         (_, 24, 4, 0) | (_, 96, 3, 10) | (0, 96, 13, _) | (0, 96, 1, 4) => Meaning::Known,
-        _ => return None,
-    })
-}
-
-/// Group A = 1: what has a number of its own.
-const fn electricity(obis: Obis) -> Option<Quantity> {
-    use Flow::{Export, Import};
-    use Quantity as Q;
-    Some(match (obis.d, obis.e) {
-        (7, 0) => return instantaneous(obis.c),
-        (8, rate) => match obis.c {
-            1 => Q::ActiveEnergy(Import, rate),
-            2 => Q::ActiveEnergy(Export, rate),
-            3 => Q::ReactiveEnergy(Import, rate),
-            4 => Q::ReactiveEnergy(Export, rate),
-            // Reactive energy by quadrant, sum and difference of flows; apparent energy.
-            5..=10 | 15 | 16 => Q::ByCode,
-            _ => return None,
-        },
-        (4, 0) => match obis.c {
-            1 => Q::Demand(Import),
-            2 => Q::Demand(Export),
-            // Thresholds of the fuse.
-            31 | 51 | 71 => Q::ByCode,
-            _ => return None,
-        },
-        // Sags and swells.
-        (32 | 36, 0) if matches!(obis.c, 32 | 52 | 72) => Q::Count,
-        // Net demand of a Lithuanian meter.
-        (24, 0) if obis.c == 16 => Q::ByCode,
-        _ => return None,
-    })
-}
-
-/// Group D = 7, by group C.
-const fn instantaneous(c: u8) -> Option<Quantity> {
-    use Flow::{Export, Import, Net};
-    use Phase::{L1, L2, L3, Neutral, Total};
-    use Quantity as Q;
-    Some(match c {
-        1 => Q::ActivePower(Import, Total),
-        2 => Q::ActivePower(Export, Total),
-        16 => Q::ActivePower(Net, Total),
-        21 => Q::ActivePower(Import, L1),
-        22 => Q::ActivePower(Export, L1),
-        36 => Q::ActivePower(Net, L1),
-        41 => Q::ActivePower(Import, L2),
-        42 => Q::ActivePower(Export, L2),
-        56 => Q::ActivePower(Net, L2),
-        61 => Q::ActivePower(Import, L3),
-        62 => Q::ActivePower(Export, L3),
-        76 => Q::ActivePower(Net, L3),
-        3 => Q::ReactivePower(Import, Total),
-        4 => Q::ReactivePower(Export, Total),
-        23 => Q::ReactivePower(Import, L1),
-        24 => Q::ReactivePower(Export, L1),
-        43 => Q::ReactivePower(Import, L2),
-        44 => Q::ReactivePower(Export, L2),
-        63 => Q::ReactivePower(Import, L3),
-        64 => Q::ReactivePower(Export, L3),
-        9 => Q::ApparentPower(Import, Total),
-        10 => Q::ApparentPower(Export, Total),
-        29 => Q::ApparentPower(Import, L1),
-        30 => Q::ApparentPower(Export, L1),
-        49 => Q::ApparentPower(Import, L2),
-        50 => Q::ApparentPower(Export, L2),
-        69 => Q::ApparentPower(Import, L3),
-        70 => Q::ApparentPower(Export, L3),
-        11 => Q::Current(Total),
-        31 => Q::Current(L1),
-        51 => Q::Current(L2),
-        71 => Q::Current(L3),
-        91 => Q::Current(Neutral),
-        12 => Q::Voltage(Total),
-        32 => Q::Voltage(L1),
-        52 => Q::Voltage(L2),
-        72 => Q::Voltage(L3),
-        13 => Q::PowerFactor(Total),
-        33 => Q::PowerFactor(L1),
-        53 => Q::PowerFactor(L2),
-        73 => Q::PowerFactor(L3),
-        14 => Q::Frequency,
-        // Reactive power by quadrant, sum of flows.
-        5..=8 | 15 => Q::ByCode,
         _ => return None,
     })
 }

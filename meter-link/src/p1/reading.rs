@@ -8,6 +8,7 @@ use super::telegram::{Line, Object, Telegram};
 use super::time;
 use crate::country::Country;
 use crate::decimal::Decimal;
+use crate::meaning::is_plausible;
 use crate::obis::Obis;
 use crate::reading::{
     Child, Equipment, Flow, Measured, Medium, MeterTime, NotUnderstood, Quantity, Reading, Trust, Unit,
@@ -15,20 +16,6 @@ use crate::reading::{
 
 /// Lines that are kept when they are not understood: more than any telegram has.
 const MAX_KEPT: usize = 64;
-
-/// What meters send when they have no value: all bits of 24, 31, 32 or 48 set, and one less, which some use for "not yet".
-/// As a mantissa, so wherever the point stands (16777.215).
-const SENTINELS: [i64; 9] = [
-    0x00FF_FFFE,
-    0x00FF_FFFF,
-    0x7FFF_FFFE,
-    0x7FFF_FFFF,
-    0xFFFF_FFFD,
-    0xFFFF_FFFE,
-    0xFFFF_FFFF,
-    0xFFFF_FFFF_FFFE,
-    0xFFFF_FFFF_FFFF,
-];
 
 /// What one object says. Its numbers are handed out one by one, see [`read_object`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,40 +183,13 @@ fn measure(
         (Quantity::Volume, Unit::Joule) => Quantity::Heat,
         // Heat meters that count kilowatt-hours; its name is the child's.
         (Quantity::Volume, Unit::WattHour) => Quantity::ByCode,
-        _ if !fits(quantity, unit) => return None,
         _ => quantity,
     };
-    let is_register = matches!(
-        quantity,
-        Quantity::ActiveEnergy(..) | Quantity::ReactiveEnergy(..) | Quantity::Volume | Quantity::Heat
-    );
-    if (is_register && number.mantissa < 0) || (unit != Unit::One && is_sentinel(number.mantissa)) {
+    if !is_plausible(quantity, number, unit) {
         return None;
     }
     let channel = if obis.a == 0 && obis.c == 24 { obis.b } else { 0 };
     Some(Measured { obis, channel, quantity, value: number.scaled(exponent)?, unit, meter_time })
-}
-
-#[inline]
-fn is_sentinel(mantissa: i64) -> bool {
-    mantissa >= SENTINELS[0] && SENTINELS.contains(&mantissa)
-}
-
-/// Whether a unit can belong to a quantity.
-const fn fits(quantity: Quantity, unit: Unit) -> bool {
-    match quantity {
-        Quantity::ActiveEnergy(..) => matches!(unit, Unit::WattHour),
-        Quantity::ActivePower(..) | Quantity::Demand(_) | Quantity::DemandPeak(_) => matches!(unit, Unit::Watt),
-        Quantity::ApparentPower(..) => matches!(unit, Unit::VoltAmpere),
-        Quantity::ReactiveEnergy(..) => matches!(unit, Unit::VarHour),
-        Quantity::ReactivePower(..) => matches!(unit, Unit::Var),
-        Quantity::Current(_) => matches!(unit, Unit::Ampere),
-        Quantity::Voltage(_) => matches!(unit, Unit::Volt),
-        Quantity::Frequency => matches!(unit, Unit::Hertz),
-        Quantity::Rate | Quantity::Count | Quantity::PowerFactor(_) => matches!(unit, Unit::One),
-        Quantity::Volume => matches!(unit, Unit::CubicMetre),
-        Quantity::ByCode | Quantity::Heat => true,
-    }
 }
 
 /// A unit and its power of ten. Meters disagree about capitals, and none sends a unit in which they would matter: `mW` is no

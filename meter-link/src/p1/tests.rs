@@ -283,7 +283,7 @@ fn seal(telegram: &[u8], key: u8, counter: u32, control: u8) -> Vec<u8> {
 }
 
 fn keys(key: u8) -> Vec<KeyPair> {
-    vec![KeyPair { encryption: [key; 16], authentication: None }]
+    vec![KeyPair { encryption: [key; 16].into(), authentication: None }]
 }
 
 #[test]
@@ -328,7 +328,8 @@ fn after_a_good_tag_a_wrong_inner_checksum_is_told_and_nothing_is_lost() {
 
 #[test]
 fn k7_keys_and_serial_numbers_never_show_in_debug() {
-    let mut decoder = Decoder::new(vec![KeyPair { encryption: [0xAB; 16], authentication: Some([0xCD; 16]) }]);
+    let mut decoder =
+        Decoder::new(vec![KeyPair { encryption: [0xAB; 16].into(), authentication: Some([0xCD; 16].into()) }]);
     let text = format!("{decoder:?}").to_lowercase();
     assert!(!text.contains("171") && !text.contains("abab") && !text.contains("205"), "{text}");
     let mut bytes = &capture("nl_dsmr50_three_phase.txt")[..];

@@ -1,39 +1,23 @@
 //! Meters' time stamps: `YYMMDDhhmmssX` with X = S (summer) or W (winter), and the forms of meters that leave X out.
 //!
-//! The letter is the only thing that tells the repeated hour of autumn from the one before it. Without it the European
-//! rule decides, and the offset is marked as assumed. Stamps that no meter in the field can mean (month 0, 2068) are none.
+//! The letter is the only thing that tells the repeated hour of autumn from the one before it.
 //!
-//! Source: DSMR P1 Companion Standard 5.0.2, section 6.4; Directive 2000/84/EC for the rule.
+//! Source: DSMR P1 Companion Standard 5.0.2, section 6.4.
 
+use crate::civil::Civil;
 use crate::country::Country;
-use crate::reading::{MeterTime, OffsetSource};
-
-/// Years in which P1 meters hang: the standard is of 2007; a meter hangs for at most a few decades more.
-const YEARS: std::ops::RangeInclusive<i64> = 2008..=2050;
+use crate::reading::MeterTime;
 
 /// Reads a stamp. `None` if it makes no sense.
 pub fn parse(text: &[u8], country: Option<Country>) -> Option<MeterTime> {
     let (fields, mark) = digits(text)?;
     let [year, month, day, hour, minute, second] = fields;
-    let days_in_month = match month {
-        2 if year % 4 == 0 => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
+    let summer = match mark {
+        Some(b'S') => Some(true),
+        Some(b'W') => Some(false),
+        _ => None,
     };
-    if !YEARS.contains(&year) || !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let local = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    let standard = i64::from(country.map_or(3_600, Country::standard_offset_seconds));
-    let (offset, offset_source) = match mark {
-        Some(b'S') => (standard + 3_600, OffsetSource::Meter),
-        Some(b'W') => (standard, OffsetSource::Meter),
-        _ if is_summer(year, local - standard) => (standard + 3_600, OffsetSource::Assumed),
-        _ => (standard, OffsetSource::Assumed),
-    };
-    Some(MeterTime { unix_milliseconds: (local - offset) * 1_000, offset_seconds: offset as i32, offset_source })
+    Civil { year, month, day, hour, minute, second }.in_country(summer, country)
 }
 
 /// Year, month, day, hour, minute, second, and the mark after them.
@@ -65,29 +49,10 @@ fn digits(text: &[u8]) -> Option<([i64; 6], Option<u8>)> {
     Some(([year, pair(rest), pair(rest + 2), pair(rest + 4), pair(rest + 6), pair(rest + 8)], mark))
 }
 
-/// Days since 1970-01-01; valid for the years of [`YEARS`], in which every fourth is a leap year.
-const fn days(year: i64, month: i64, day: i64) -> i64 {
-    const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-    let leap = if year % 4 == 0 && month > 2 { 1 } else { 0 };
-    (year - 1970) * 365 + (year - 1969) / 4 + BEFORE[(month - 1) as usize] + leap + day - 1
-}
-
-/// Whether summer time holds at a UTC second, by the European rule: last Sunday of March to last Sunday of October, 01:00 UTC.
-/// In the repeated hour, read as winter time.
-const fn is_summer(year: i64, utc: i64) -> bool {
-    const fn last_sunday(year: i64, month: i64) -> i64 {
-        let last = days(year, month, 31);
-        // 1970-01-01 was a Thursday.
-        last - (last + 4) % 7
-    }
-    // `utc` is computed with winter's offset, so it lies an hour late while summer time holds.
-    let (start, end) = (last_sunday(year, 3) * 86_400 + 3_600, last_sunday(year, 10) * 86_400 + 3_600);
-    utc >= start && utc < end
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reading::OffsetSource;
 
     #[track_caller]
     fn check(text: &str, country: Option<Country>, expect: Option<(i64, i32)>) {

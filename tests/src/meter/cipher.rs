@@ -3,6 +3,7 @@
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes128Gcm, KeyInit};
 use meter_link::security::KeyPair;
+use meter_link::security::key::Key;
 
 /// The authentication key that Luxembourg prints in its public specification, the same for every meter.
 pub(super) const PUBLIC_AUTHENTICATION_KEY: [u8; 16] =
@@ -29,8 +30,9 @@ pub(crate) fn seal(keys: &KeyPair, title: [u8; 8], counter: u32, plain: &[u8]) -
     nonce[..8].copy_from_slice(&title);
     nonce[8..].copy_from_slice(&counter.to_be_bytes());
     let mut associated = vec![SECURITY_CONTROL];
-    associated.extend(keys.authentication.unwrap_or(PUBLIC_AUTHENTICATION_KEY));
-    let sealed = Aes128Gcm::new(&keys.encryption.into())
+    associated.extend(keys.authentication.as_ref().map_or(PUBLIC_AUTHENTICATION_KEY.as_slice(), Key::bytes));
+    let key: [u8; 16] = keys.encryption.bytes().try_into().expect("suite 0 has keys of 16 bytes");
+    let sealed = Aes128Gcm::new(&key.into())
         .encrypt(&nonce.into(), Payload { msg: plain, aad: &associated })
         .expect("a telegram is far shorter than what one nonce may encrypt");
 

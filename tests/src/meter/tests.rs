@@ -208,13 +208,13 @@ fn both_clock_changes_decode_to_a_time_that_never_stands_still() {
 #[test]
 fn an_encrypting_meter_is_read_with_its_keys_only() {
     let mut meter = Meter::new(Version::LuEncrypted);
-    meter.keys = KeyPair { encryption: [7; 16], authentication: Some([9; 16]) };
+    meter.keys = KeyPair { encryption: [7; 16].into(), authentication: Some([9; 16].into()) };
     let mut home = home(Version::LuEncrypted, Profile::Typical, 1, NEW_YEAR + 1_000);
     let telegram = meter.telegram(&mut home, Quirks::default());
     let count = |keys| decode(&mut Decoder::new(vec![keys]), &telegram).len();
     assert_eq!(count(meter.keys.clone()), 1);
-    assert_eq!(count(KeyPair { encryption: [7; 16], authentication: None }), 0);
-    assert_eq!(count(KeyPair { encryption: [8; 16], authentication: Some([9; 16]) }), 0);
+    assert_eq!(count(KeyPair { encryption: [7; 16].into(), authentication: None }), 0);
+    assert_eq!(count(KeyPair { encryption: [8; 16].into(), authentication: Some([9; 16].into()) }), 0);
     // The same frame again is a replay; the next one is not.
     let mut decoder = Decoder::new(vec![meter.keys.clone()]);
     assert_eq!(decode(&mut decoder, &telegram).len(), 1);

@@ -1,0 +1,87 @@
+//! A meter's wall clock, and the instant it means.
+//!
+//! Without a mark for summer time or an offset the European rule decides, and the offset is marked as assumed. Stamps that
+//! no meter in the field can mean (month 0, 2068) are none.
+//!
+//! Source: Directive 2000/84/EC for the rule.
+
+use crate::country::Country;
+use crate::reading::{MeterTime, OffsetSource};
+
+/// Years in which meters of these protocols hang: the oldest is of 2007; a meter hangs for at most a few decades more.
+const YEARS: std::ops::RangeInclusive<i64> = 2008..=2050;
+
+/// What a meter's clock shows. Any numbers; whether they make sense is asked when they become an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of a calendar are their own names")]
+pub struct Civil {
+    pub year: i64,
+    pub month: i64,
+    pub day: i64,
+    pub hour: i64,
+    pub minute: i64,
+    pub second: i64,
+}
+
+impl Civil {
+    /// The instant in a country's time. `summer`: what the meter says of summer time; `None` if it says nothing. `None` if the
+    /// stamp makes no sense.
+    pub fn in_country(self, summer: Option<bool>, country: Option<Country>) -> Option<MeterTime> {
+        let local = self.seconds()?;
+        let standard = i64::from(country.map_or(3_600, Country::standard_offset_seconds));
+        let (offset, offset_source) = match summer {
+            Some(true) => (standard + 3_600, OffsetSource::Meter),
+            Some(false) => (standard, OffsetSource::Meter),
+            None if is_summer(self.year, local - standard) => (standard + 3_600, OffsetSource::Assumed),
+            None => (standard, OffsetSource::Assumed),
+        };
+        Some(MeterTime { unix_milliseconds: (local - offset) * 1_000, offset_seconds: offset as i32, offset_source })
+    }
+
+    /// The instant, where the meter sends its offset (local time minus UTC, in seconds). `None` if the stamp makes no sense.
+    pub fn at_offset(self, offset_seconds: i32) -> Option<MeterTime> {
+        Some(MeterTime {
+            unix_milliseconds: (self.seconds()? - i64::from(offset_seconds)) * 1_000,
+            offset_seconds,
+            offset_source: OffsetSource::Meter,
+        })
+    }
+
+    /// Seconds from 1970-01-01 in the clock's own time.
+    fn seconds(self) -> Option<i64> {
+        let Self { year, month, day, hour, minute, second } = self;
+        let days_in_month = match month {
+            2 if year % 4 == 0 => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        let is_sense = YEARS.contains(&year)
+            && (1..=days_in_month).contains(&day)
+            && (0..24).contains(&hour)
+            && (0..60).contains(&minute)
+            && (0..60).contains(&second);
+        is_sense.then(|| days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
+    }
+}
+
+/// Days since 1970-01-01; valid for the years of [`YEARS`], in which every fourth is a leap year.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let leap = if year % 4 == 0 && month > 2 { 1 } else { 0 };
+    (year - 1970) * 365 + (year - 1969) / 4 + BEFORE[(month - 1) as usize] + leap + day - 1
+}
+
+/// Whether summer time holds at a UTC second, by the European rule: last Sunday of March to last Sunday of October, 01:00 UTC.
+/// In the repeated hour, read as winter time.
+const fn is_summer(year: i64, utc: i64) -> bool {
+    const fn last_sunday(year: i64, month: i64) -> i64 {
+        let last = days(year, month, 31);
+        // 1970-01-01 was a Thursday.
+        last - (last + 4) % 7
+    }
+    // `utc` is computed with winter's offset, so it lies an hour late while summer time holds.
+    let (start, end) = (last_sunday(year, 3) * 86_400 + 3_600, last_sunday(year, 10) * 86_400 + 3_600);
+    utc >= start && utc < end
+}
