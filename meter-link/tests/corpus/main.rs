@@ -1,0 +1,7 @@
+//! Every public frame of the corpus beside the project, where it is there: one file per family, as in the corpus.
+//!
+//! The project's own captures cover each variant without it.
+
+#![expect(clippy::print_stdout, reason = "how many cases were right is what a person asks of these tests")]
+
+mod p1;
