@@ -119,22 +119,17 @@ fn telegram(at: i64, import: i64, export: i64, power: i64) -> Reading {
         let obis = Obis::new(1, 0, quantity, 7, 0);
         value(obis, Quantity::ActivePower(flow, Phase::Total), Decimal::whole(count.max(0)), Unit::Watt)
     };
-    Reading {
-        protocol: "p1",
-        identification: "TST5".to_owned(),
-        equipment: Some(Equipment("made A".to_owned())),
-        country: None,
-        meter_time: time(at),
-        trust: Trust::Checked,
-        values: vec![
-            energy(1, Flow::Import, import),
-            energy(2, Flow::Export, export),
-            watts(1, Flow::Import, power),
-            watts(2, Flow::Export, -power),
-        ],
-        children: Vec::new(),
-        not_understood: Vec::new(),
-    }
+    let mut reading = Reading::new("p1", Trust::Checked);
+    reading.identification = "TST5".to_owned();
+    reading.equipment = Some(Equipment("made A".to_owned()));
+    reading.meter_time = time(at);
+    reading.values = vec![
+        energy(1, Flow::Import, import),
+        energy(2, Flow::Export, export),
+        watts(1, Flow::Import, power),
+        watts(2, Flow::Export, -power),
+    ];
+    reading
 }
 
 fn wh(count: i64) -> Option<MilliwattHours> {

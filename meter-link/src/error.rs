@@ -22,6 +22,15 @@ pub enum DecodeError {
         /// Sent by the meter.
         found: u16,
     },
+    /// The encryption key opens the frame, the authentication key does not.
+    #[error("authentication key does not fit; the encryption key does")]
+    AuthenticationKeyWrong,
+    /// The key was replaced by a newer one that the meter already uses.
+    #[error("authenticated with a key that a newer one has replaced")]
+    KeyRetired,
+    /// Another meter's system title under this meter's key.
+    #[error("authenticated by another system title than this meter's")]
+    TitleForeign,
     /// A part of a message is missing, came twice or in the wrong order; the message is dropped.
     #[error("message incomplete: expected part {expected}, found {found}")]
     PartMissing {
@@ -93,18 +102,28 @@ pub enum DecodeError {
 impl DecodeError {
     /// Whether the frame was refused because it could not be authenticated: a security event.
     pub const fn is_rejection(self) -> bool {
-        matches!(self, Self::KeyWrong | Self::Replayed { .. } | Self::TagMissing)
+        matches!(
+            self,
+            Self::AuthenticationKeyWrong
+                | Self::KeyRetired
+                | Self::KeyWrong
+                | Self::Replayed { .. }
+                | Self::TagMissing
+                | Self::TitleForeign
+        )
     }
 
     /// A short stable name for machines.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::AuthenticationKeyWrong => "authentication_key_wrong",
             Self::BrokenOff => "broken_off",
             Self::Checksum { .. } => "checksum",
             Self::ChecksumMissing => "checksum_missing",
             Self::InnerChecksum { .. } => "inner_checksum",
             Self::Interrupted { .. } => "interrupted",
             Self::KeyNeeded => "key_needed",
+            Self::KeyRetired => "key_retired",
             Self::KeyWrong => "key_wrong",
             Self::LayoutUnclear { .. } => "layout_unclear",
             Self::LineChecksum { .. } => "line_checksum",
@@ -113,6 +132,7 @@ impl DecodeError {
             Self::PartMissing { .. } => "part_missing",
             Self::Replayed { .. } => "replayed",
             Self::TagMissing => "tag_missing",
+            Self::TitleForeign => "title_foreign",
             Self::TitleMissing => "title_missing",
             Self::TooLong { .. } => "too_long",
         }

@@ -16,7 +16,7 @@ pub mod time;
 
 use crate::error::DecodeError;
 use crate::reading::{Reading, Trust};
-use crate::security::{KeyPair, Opener};
+use crate::security::{Counter, KeyPair, Opener};
 use framer::{Frame, Framer};
 use telegram::Telegram;
 
@@ -36,9 +36,14 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that tries these keys, newest first, on encrypted frames.
     pub fn new(keys: Vec<KeyPair>) -> Self {
+        Self::resuming(&keys, Vec::new())
+    }
+
+    /// The same after a restart: nothing at or below these counters is accepted.
+    pub fn resuming(keys: &[KeyPair], counters: Vec<Counter>) -> Self {
         Self {
             framer: Framer::default(),
-            opener: Opener::new(keys),
+            opener: Opener::new(keys, counters),
             pending: None,
             shows_damaged: false,
             damaged: None,
@@ -93,7 +98,7 @@ impl Decoder {
             }
             Frame::SealedUntitled(_) => Some(Err(DecodeError::TitleMissing)),
             Frame::Sealed(bytes) => Some(self.opener.open(bytes).and_then(|opened| {
-                let inner = framer::split(&opened.plain).ok_or(DecodeError::NoTelegram)?;
+                let inner = framer::split(opened.plain).ok_or(DecodeError::NoTelegram)?;
                 // Without a tag only a whole telegram with its own checksum is believed at all.
                 let whole = inner.sent == Some(inner.computed) && inner.rest == b"\r\n";
                 if opened.trust == Trust::Unverified && !whole {
@@ -105,7 +110,9 @@ impl Decoder {
                 {
                     self.pending = Some(DecodeError::InnerChecksum { expected, found });
                 }
-                Ok(reading::interpret(&Telegram::parse(inner.bytes), opened.trust))
+                let mut reading = reading::interpret(&Telegram::parse(inner.bytes), opened.trust);
+                reading.counter = opened.counter;
+                Ok(reading)
             })),
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::country::Country;
 use crate::decimal::Decimal;
 use crate::obis::Obis;
+use crate::security::Counter;
 
 /// One telegram, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,26 @@ pub struct Reading {
     pub children: Vec<Child>,
     /// Lines, objects or values that were kept but not understood, as sent.
     pub not_understood: Vec<NotUnderstood>,
+    /// The invocation counter it came with, where a tag proves it: to be kept before the reading counts.
+    pub counter: Option<Counter>,
+}
+
+impl Reading {
+    /// A reading in which nothing has been understood yet.
+    pub const fn new(protocol: &'static str, trust: Trust) -> Self {
+        Self {
+            protocol,
+            identification: String::new(),
+            equipment: None,
+            country: None,
+            meter_time: None,
+            trust,
+            values: Vec::new(),
+            children: Vec::new(),
+            not_understood: Vec::new(),
+            counter: None,
+        }
+    }
 }
 
 /// One quantity with its value.

@@ -1,8 +1,9 @@
 //! Keys and trust: opens what meters encrypt, and says how far it can be believed.
 //!
-//! General-glo-ciphering with AES-128-GCM (security suite 0). A frame is authenticated only if its tag held and its
+//! General-glo-ciphering and general-ded-ciphering, suites 0 to 2. A frame is authenticated only if its tag held and its
 //! invocation counter is above the highest seen from that system title under that key. Fails closed: a wrong tag, a missing
-//! tag on a meter that sends one, and a counter that repeats or falls give nothing. Keeps a bounded number of counters.
+//! tag on a meter that sends one, a counter that repeats or falls, another meter's title, and a key that a newer one has
+//! replaced give nothing. Keeps a bounded number of counters; the caller keeps them over a restart.
 //!
 //! Source: IEC 62056-5-3, section 5 (general-glo-ciphering, security control byte); NIST SP 800-38D.
 
@@ -14,7 +15,7 @@ use std::fmt;
 use crate::error::DecodeError;
 use crate::reading::Trust;
 use cipher::{Cipher, TAG, nonce};
-use key::Key;
+use key::{Key, Suite};
 
 /// The authentication key that Luxembourg's and Austria's operators publish for everybody.
 const PUBLIC_AUTHENTICATION_KEY: [u8; 16] =
@@ -23,8 +24,14 @@ const PUBLIC_AUTHENTICATION_KEY: [u8; 16] =
 const AUTHENTICATED: u8 = 0x10;
 /// Security control: the frame is encrypted.
 const ENCRYPTED: u8 = 0x20;
-/// System titles whose counters are remembered per key; a port has one meter, and a cable may have been moved.
+/// Security control: the frame is compressed before it is encrypted; no meter known does it.
+const COMPRESSED: u8 = 0x80;
+/// Counters that are remembered: one per title and key. A key has one meter; sixteen keys are more than its life needs.
 const MAX_COUNTERS: usize = 16;
+/// Tags remembered of a meter that always counts 0: a quarter of an hour at one frame a second.
+const MAX_TAGS: usize = 900;
+/// Frames without a tag whose counters may rise again below an earlier one before that one counts as forged.
+const MAX_DOUBTS: u8 = 16;
 
 /// The two keys of an encrypting meter. `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,6 +53,12 @@ impl KeyPair {
             },
         })
     }
+
+    /// What tells this key from another without giving it away: the tag of an empty text. Counters belong to it.
+    pub fn fingerprint(&self) -> Fingerprint {
+        // No system title is all zeros, so no frame ever uses this nonce.
+        Fingerprint(Cipher::new(&self.encryption).seal([0; 12], b"fingerprint", &mut []))
+    }
 }
 
 impl fmt::Debug for KeyPair {
@@ -54,16 +67,40 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// A frame's content in clear. `Debug` is redacted: it holds a household's telegram.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Opened {
-    /// The content.
-    pub plain: Vec<u8>,
-    /// `Authenticated` or `Unverified`.
-    pub trust: Trust,
+/// Tells one encryption key from another; nothing of the key can be worked out from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; TAG]);
+
+/// The highest invocation counter accepted from a meter under a key. To be kept over a restart, before the reading that came
+/// with it counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    /// The meter's system title.
+    pub title: [u8; 8],
+    /// The key.
+    pub key: Fingerprint,
+    /// The counter.
+    pub highest: u32,
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for Counter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Counter").field("highest", &self.highest).finish_non_exhaustive()
+    }
+}
+
+/// A frame's content in clear. `Debug` is redacted: it holds a household's telegram.
+#[derive(PartialEq, Eq)]
+pub struct Opened<'a> {
+    /// The content.
+    pub plain: &'a [u8],
+    /// `Authenticated` or `Unverified`.
+    pub trust: Trust,
+    /// The counter it came with, where a tag proves it.
+    pub counter: Option<Counter>,
+}
+
+impl fmt::Debug for Opened<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Opened").field("trust", &self.trust).finish_non_exhaustive()
     }
@@ -72,12 +109,27 @@ impl fmt::Debug for Opened {
 /// Opens frames with a few keys and remembers counters.
 #[derive(Clone, Debug)]
 pub struct Opener {
-    keys: Vec<KeyPair>,
-    /// Highest invocation counter accepted, by system title and key.
-    counters: Vec<([u8; 8], usize, u32)>,
+    /// Newest first. A key is retired once one before it has a counter.
+    epochs: Vec<Epoch>,
+    counters: Vec<Counter>,
+    /// Tags of accepted frames that counted 0 where all before them did; at most [`MAX_TAGS`], newest last.
+    tags: Vec<[u8; TAG]>,
+    /// The counter of the last frame without a tag, and how many since stayed below it.
+    untagged: Option<(u32, u8)>,
+    /// The last opened content.
+    plain: Vec<u8>,
 }
 
-/// A general-glo-ciphering APDU, taken apart.
+/// A key made ready.
+#[derive(Clone, Debug)]
+struct Epoch {
+    suite_length: usize,
+    cipher: Cipher,
+    authentication: Option<Key>,
+    fingerprint: Fingerprint,
+}
+
+/// A ciphered APDU, taken apart.
 struct Sealed<'a> {
     title: [u8; 8],
     control: u8,
@@ -87,87 +139,187 @@ struct Sealed<'a> {
 }
 
 impl Opener {
-    /// An opener with these keys, newest first.
-    pub const fn new(keys: Vec<KeyPair>) -> Self {
-        Self { keys, counters: Vec::new() }
+    /// An opener with these keys, newest first, that accepts nothing at or below these counters.
+    pub fn new(keys: &[KeyPair], counters: Vec<Counter>) -> Self {
+        let epochs = keys
+            .iter()
+            .map(|pair| Epoch {
+                suite_length: pair.encryption.bytes().len(),
+                cipher: Cipher::new(&pair.encryption),
+                authentication: pair.authentication.clone(),
+                fingerprint: pair.fingerprint(),
+            })
+            .collect();
+        Self { epochs, counters, tags: Vec::new(), untagged: None, plain: Vec::new() }
     }
 
-    /// Opens one whole APDU from its tag `DB` on.
-    pub fn open(&mut self, frame: &[u8]) -> Result<Opened, DecodeError> {
-        let sealed = take_apart(frame).ok_or(DecodeError::NoTelegram)?;
-        if self.keys.is_empty() {
+    /// Whether the meter is known to authenticate what it sends: anything less from it is refused.
+    pub const fn authenticates(&self) -> bool {
+        !self.counters.is_empty()
+    }
+
+    /// Whether the meter always counts 0, so that only a recent recording can be told from a new frame.
+    pub fn is_replay_undetectable(&self) -> bool {
+        self.counters.last().is_some_and(|counter| counter.highest == 0) && self.tags.len() > 1
+    }
+
+    /// Opens one whole APDU from its tag `DB` or `DC` on.
+    pub fn open(&mut self, frame: &[u8]) -> Result<Opened<'_>, DecodeError> {
+        let sealed = take_apart(frame)?;
+        if self.epochs.is_empty() {
             return Err(DecodeError::KeyNeeded);
         }
-        if sealed.control & (AUTHENTICATED | ENCRYPTED) == ENCRYPTED {
+        if sealed.control & AUTHENTICATED == 0 {
             return self.open_without_tag(&sealed);
         }
-        let (place, plain) = (0..self.keys.len())
-            .find_map(|place| Some((place, verify(&sealed, &self.keys[place])?)))
-            .ok_or(DecodeError::KeyWrong)?;
-        self.advance(sealed.title, place, sealed.counter)?;
-        Ok(Opened { plain, trust: Trust::Authenticated })
+        let place = self.verify(&sealed)?;
+        let tag = *sealed.content.last_chunk::<TAG>().ok_or(DecodeError::NoTelegram)?;
+        let counter = self.advance(&sealed, place, tag)?;
+        Ok(Opened { plain: &self.plain, trust: Trust::Authenticated, counter: Some(counter) })
+    }
+
+    /// Finds the key whose tag holds and leaves the content in `plain`.
+    fn verify(&mut self, sealed: &Sealed<'_>) -> Result<usize, DecodeError> {
+        let (text, tag) = sealed.content.split_last_chunk::<TAG>().ok_or(DecodeError::NoTelegram)?;
+        let length = Suite::of_control(sealed.control).ok_or(DecodeError::NoTelegram)?.key_length();
+        let place = (0..self.epochs.len()).find(|place| {
+            let epoch = &self.epochs[*place];
+            epoch.suite_length == length && epoch.holds(sealed, text, *tag, &mut self.plain)
+        });
+        if let Some(place) = place {
+            return Ok(place);
+        }
+        // The encryption key alone opens it: then only the authentication key is wrong, and a person can be told so.
+        let is_half = sealed.control & ENCRYPTED != 0
+            && self.epochs.iter().any(|epoch| {
+                self.plain.clear();
+                self.plain.extend_from_slice(text);
+                epoch.cipher.stream(nonce(sealed.title, sealed.counter), &mut self.plain);
+                is_content(&self.plain)
+            });
+        Err(if is_half { DecodeError::AuthenticationKeyWrong } else { DecodeError::KeyWrong })
     }
 
     /// Encryption alone: anybody can flip bits in it, so nothing is authenticated, and never from a meter that can do better.
-    fn open_without_tag(&self, sealed: &Sealed<'_>) -> Result<Opened, DecodeError> {
-        if self.counters.iter().any(|(title, ..)| *title == sealed.title) {
+    fn open_without_tag(&mut self, sealed: &Sealed<'_>) -> Result<Opened<'_>, DecodeError> {
+        if self.authenticates() {
             return Err(DecodeError::TagMissing);
         }
-        self.keys
-            .iter()
-            .map(|key| decrypt(sealed, key))
-            .find(|plain| plain.starts_with(b"/"))
-            .map(|plain| Opened { plain, trust: Trust::Unverified })
-            .ok_or(DecodeError::NoTelegram)
+        let is_clear = sealed.control & ENCRYPTED == 0;
+        let opens = self.epochs.iter().any(|epoch| {
+            self.plain.clear();
+            self.plain.extend_from_slice(sealed.content);
+            if !is_clear {
+                epoch.cipher.stream(nonce(sealed.title, sealed.counter), &mut self.plain);
+            }
+            is_content(&self.plain)
+        });
+        if !opens {
+            return Err(DecodeError::KeyWrong);
+        }
+        // Its counter can be forged, so it only advises: one too low is refused, but a row of rising ones is believed again.
+        let (highest, doubts) = self.untagged.unwrap_or((0, MAX_DOUBTS));
+        if sealed.counter <= highest && doubts < MAX_DOUBTS {
+            self.untagged = Some((highest, doubts + 1));
+            return Err(DecodeError::Replayed { highest, found: sealed.counter });
+        }
+        self.untagged = Some((sealed.counter, 0));
+        Ok(Opened { plain: &self.plain, trust: Trust::Unverified, counter: None })
     }
 
     /// Accepts a counter that is above all before it.
-    fn advance(&mut self, title: [u8; 8], key: usize, found: u32) -> Result<(), DecodeError> {
-        if let Some((.., highest)) = self.counters.iter_mut().find(|(of, under, _)| (*of, *under) == (title, key)) {
-            if found <= *highest {
-                return Err(DecodeError::Replayed { highest: *highest, found });
+    fn advance(&mut self, sealed: &Sealed<'_>, place: usize, tag: [u8; TAG]) -> Result<Counter, DecodeError> {
+        let key = self.epochs[place].fingerprint;
+        let is_used = |epoch: &Epoch| self.counters.iter().any(|counter| counter.key == epoch.fingerprint);
+        if self.epochs[..place].iter().any(|newer| newer.fingerprint != key && is_used(newer)) {
+            return Err(DecodeError::KeyRetired);
+        }
+        let counter = Counter { title: sealed.title, key, highest: sealed.counter };
+        let Some(known) = self.counters.iter_mut().find(|known| known.key == key) else {
+            if self.counters.len() == MAX_COUNTERS {
+                self.counters.remove(0);
             }
-            *highest = found;
-            return Ok(());
+            self.counters.push(counter);
+            self.tags = vec![tag];
+            return Ok(counter);
+        };
+        if known.title != sealed.title {
+            return Err(DecodeError::TitleForeign);
         }
-        if self.counters.len() == MAX_COUNTERS {
-            self.counters.remove(0);
+        if sealed.counter > known.highest {
+            known.highest = sealed.counter;
+            return Ok(counter);
         }
-        self.counters.push((title, key, found));
-        Ok(())
+        // Some meters always count 0. What they sent lately is still told from what is new.
+        if (known.highest, sealed.counter) == (0, 0) && !self.tags.contains(&tag) {
+            if self.tags.len() == MAX_TAGS {
+                self.tags.remove(0);
+            }
+            self.tags.push(tag);
+            return Ok(counter);
+        }
+        Err(DecodeError::Replayed { highest: known.highest, found: sealed.counter })
     }
 }
 
-fn take_apart(frame: &[u8]) -> Option<Sealed<'_>> {
-    let rest = frame.strip_prefix(&[0xDB, 0x08])?;
-    let (title, rest) = rest.split_first_chunk::<8>()?;
-    let ([0x82, _, _, rest @ ..] | [0x81, _, rest @ ..] | [..=0x7F, rest @ ..]) = rest else { return None };
-    let (control, rest) = rest.split_first()?;
-    let (counter, content) = rest.split_first_chunk::<4>()?;
-    Some(Sealed { title: *title, control: *control, counter: u32::from_be_bytes(*counter), content })
+impl Epoch {
+    /// Whether the tag holds under this key; the content is then in `plain`.
+    fn holds(&self, sealed: &Sealed<'_>, text: &[u8], tag: [u8; TAG], plain: &mut Vec<u8>) -> bool {
+        plain.clear();
+        plain.extend_from_slice(text);
+        let mut attempt = |key: &[u8], control: &[u8]| {
+            let nonce = nonce(sealed.title, sealed.counter);
+            let mut associated = [0; 1 + 32];
+            let length = control.len() + key.len();
+            associated[..control.len()].copy_from_slice(control);
+            associated[control.len()..length].copy_from_slice(key);
+            if sealed.control & ENCRYPTED != 0 {
+                return self.cipher.open(nonce, &associated[..length], plain, tag);
+            }
+            self.cipher.open(nonce, &[&associated[..length], text].concat(), &mut [], tag)
+        };
+        let control = &[sealed.control];
+        match &self.authentication {
+            Some(key) => attempt(key.bytes(), control),
+            // No key of its own: the published one, or none at all. Each is proved by the tag.
+            None => attempt(&PUBLIC_AUTHENTICATION_KEY, control) || attempt(&[], control) || attempt(&[], &[]),
+        }
+    }
 }
 
-/// The plaintext, if the tag holds under this key.
-fn verify(sealed: &Sealed<'_>, keys: &KeyPair) -> Option<Vec<u8>> {
-    let (text, tag) = sealed.content.split_last_chunk::<TAG>()?;
-    let cipher = Cipher::new(&keys.encryption);
-    let mut plain = text.to_vec();
-    let mut attempt = |key: &[u8], control: &[u8]| {
-        let associated = [control, key].concat();
-        cipher.open(nonce(sealed.title, sealed.counter), &associated, &mut plain, *tag)
-    };
-    let control = &[sealed.control];
-    let holds = match &keys.authentication {
-        Some(key) => attempt(key.bytes(), control),
-        // No key of its own: the published one, or none at all. Each is proved by the tag.
-        None => attempt(&PUBLIC_AUTHENTICATION_KEY, control) || attempt(&[], control) || attempt(&[], &[]),
-    };
-    holds.then_some(plain)
+/// Whether opened bytes begin as a telegram or a notification does, which a wrong key's bytes hardly do.
+fn is_content(plain: &[u8]) -> bool {
+    match plain {
+        [b'/', a, b, c, ..] => [a, b, c].iter().all(|letter| letter.is_ascii_alphanumeric()),
+        // Data notification: invoke id, then no time or one of twelve bytes.
+        [0x0F, _, _, _, _, 0x00 | 0x0C, ..] | [0x0F, _, _, _, _, 0x09, 0x0C, ..] => true,
+        // Replies to what a client asked.
+        [0xC4 | 0xC7, 1 | 2 | 3, ..] => true,
+        _ => false,
+    }
 }
 
-/// Counter mode alone; any key gives something.
-fn decrypt(sealed: &Sealed<'_>, keys: &KeyPair) -> Vec<u8> {
-    let mut plain = sealed.content.to_vec();
-    Cipher::new(&keys.encryption).stream(nonce(sealed.title, sealed.counter), &mut plain);
-    plain
+fn take_apart(frame: &[u8]) -> Result<Sealed<'_>, DecodeError> {
+    let parts = || {
+        let [0xDB | 0xDC, 0x08, rest @ ..] = frame else { return None };
+        let (title, rest) = rest.split_first_chunk::<8>()?;
+        let (length, rest) = ber_length(rest)?;
+        let (control, rest) = rest.get(..length)?.split_first()?;
+        let (counter, content) = rest.split_first_chunk::<4>()?;
+        Some(Sealed { title: *title, control: *control, counter: u32::from_be_bytes(*counter), content })
+    };
+    match frame {
+        [0xDB | 0xDC, 0x00, ..] => Err(DecodeError::TitleMissing),
+        _ => parts().filter(|sealed| sealed.control & COMPRESSED == 0).ok_or(DecodeError::Malformed { offset: 0 }),
+    }
+}
+
+/// A length as BER writes it, and what follows. `None` if it is cut off or needs more than two bytes.
+pub(crate) fn ber_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    match bytes {
+        [short @ ..=0x7F, rest @ ..] => Some((usize::from(*short), rest)),
+        [0x81, length, rest @ ..] => Some((usize::from(*length), rest)),
+        [0x82, high, low, rest @ ..] => Some((usize::from(*high) << 8 | usize::from(*low), rest)),
+        _ => None,
+    }
 }

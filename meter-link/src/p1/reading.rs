@@ -37,17 +37,10 @@ pub enum Said<'a> {
 /// Gives a telegram its meaning.
 pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
     let country = country(telegram);
-    let mut reading = Reading {
-        protocol: "p1",
-        identification: identification(telegram.identification),
-        equipment: None,
-        country,
-        meter_time: None,
-        trust,
-        values: Vec::with_capacity(32),
-        children: Vec::new(),
-        not_understood: Vec::new(),
-    };
+    let mut reading = Reading::new("p1", trust);
+    reading.identification = identification(telegram.identification);
+    reading.country = country;
+    reading.values.reserve(32);
     for line in telegram.lines() {
         let (obis, text) = match line {
             // A repeated line is a past month's, or another telegram's that ran into this one.
