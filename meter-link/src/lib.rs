@@ -7,6 +7,7 @@
 //! Features: `serial`, `tcp` and `file` each add one link; `task` (switched on by them) adds `meter`, which joins a
 //! link and a protocol.
 
+pub mod checksum;
 pub mod civil;
 pub mod country;
 pub mod decimal;

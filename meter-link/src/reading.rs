@@ -27,6 +27,8 @@ pub struct Reading {
     pub meter_time: Option<MeterTime>,
     /// How far the bytes can be believed.
     pub trust: Trust,
+    /// The meter holds back exact values until its PIN is entered: whole kilowatt-hours and no power.
+    pub reduced: bool,
     /// Everything understood, in the order sent.
     pub values: Vec<Measured>,
     /// Child meters that were announced, with or without a value.
@@ -47,6 +49,7 @@ impl Reading {
             country: None,
             meter_time: None,
             trust,
+            reduced: false,
             values: Vec::new(),
             children: Vec::new(),
             not_understood: Vec::new(),
