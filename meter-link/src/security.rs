@@ -294,7 +294,7 @@ fn is_content(plain: &[u8]) -> bool {
         // Data notification: invoke id, then no time or one of twelve bytes.
         [0x0F, _, _, _, _, 0x00 | 0x0C, ..] | [0x0F, _, _, _, _, 0x09, 0x0C, ..] => true,
         // Replies to what a client asked.
-        [0xC4 | 0xC7, 1 | 2 | 3, ..] => true,
+        [0xC4 | 0xC7, 1..=3, ..] => true,
         _ => false,
     }
 }
