@@ -7,17 +7,13 @@
 //!
 //! Source: DSMR P1 Companion Standard 5.0.2, section 6.2.
 
-use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, Crc, Table};
-
+use crate::checksum;
 use crate::error::DecodeError;
 
 /// Most bytes of one telegram: three times the largest known (2.4 kB from a Hungarian meter with a kilobyte of text).
 pub const MAX_FRAME: usize = 8_192;
 
-const CRC: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_ARC);
-
-/// CRC-16/X-25, which Holley's DTSD545 sends instead.
-const CRC_OF_HOLLEY: Crc<u16> = Crc::<u16>::new(&CRC_16_IBM_SDLC);
+/// Holley's DTSD545 sends CRC-16/X-25 instead.
 const HOLLEY: &[u8] = b"/HLY";
 
 /// Tag of a general-glo-ciphering APDU and the length of the system title that follows it.
@@ -136,10 +132,10 @@ impl Framer {
                 self.refused = (start, body);
                 self.drop_to(end);
                 let bytes = &self.buffer[start..body];
-                let expected = CRC.checksum(bytes);
+                let expected = checksum::arc(bytes);
                 let sent = hexadecimal(&self.buffer[body..end]);
                 let holds = sent.is_some_and(|found| {
-                    found == expected || (bytes.starts_with(HOLLEY) && found == CRC_OF_HOLLEY.checksum(bytes))
+                    found == expected || (bytes.starts_with(HOLLEY) && found == checksum::x25(bytes))
                 });
                 // Anything but a line end after the digits was a digit once.
                 let garbled = end < body + 4 && self.buffer.get(end).is_some_and(|next| !matches!(next, b'\r' | b'\n'));
@@ -316,10 +312,10 @@ pub fn split(text: &[u8]) -> Option<Split<'_>> {
     let bytes = text.get(start..=mark)?;
     let rest = &text[mark + 1..];
     let (digits, rest) = rest.split_at(checksum_end(rest, true)?);
-    Some(Split { bytes, computed: CRC.checksum(bytes), sent: hexadecimal(digits), rest })
+    Some(Split { bytes, computed: checksum::arc(bytes), sent: hexadecimal(digits), rest })
 }
 
 /// The checksum of a telegram from `/` to `!`.
 pub fn checksum(bytes: &[u8]) -> u16 {
-    CRC.checksum(bytes)
+    checksum::arc(bytes)
 }
