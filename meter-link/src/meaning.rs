@@ -58,7 +58,7 @@ pub const fn cosem_unit(code: u8) -> Option<(Unit, i8)> {
 
 /// Whether a bare number is what meters send instead of a value.
 #[inline]
-fn is_sentinel(mantissa: i64) -> bool {
+pub(crate) fn is_sentinel(mantissa: i64) -> bool {
     mantissa >= SENTINELS[0] && SENTINELS.contains(&mantissa)
 }
 

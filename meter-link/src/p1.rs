@@ -1,8 +1,8 @@
 //! P1: the telegram that a meter's customer port sends by itself (DSMR 2.2 to 5, ESMR 5, eMUCS, and their kin in Sweden,
 //! Finland, Denmark, Norway, Lithuania, Hungary, Switzerland, Austria and Luxembourg).
 //!
-//! Four ideas, one file each: [`framer`] cuts bytes into frames, [`telegram`] reads the grammar, [`objects`] is the table
-//! of OBIS codes, [`reading`] gives the meaning. [`Decoder`] joins them with the opening of encrypted frames. No clock, no
+//! Five ideas, one file each: [`framer`] cuts bytes into frames, [`telegram`] reads the grammar, [`objects`] is the table
+//! of OBIS codes, [`reading`] gives the meaning, `template` saves both where a telegram is like the last. [`Decoder`] joins them with the opening of encrypted frames. No clock, no
 //! port; at most [`framer::MAX_FRAME`] bytes are kept.
 //!
 //! Source: DSMR P1 Companion Standard 5.0.2, IEC 62056-21 mode D, eMUCS-P1 1.7.1.
@@ -12,6 +12,7 @@ pub mod objects;
 pub mod print;
 pub mod reading;
 pub mod telegram;
+mod template;
 pub mod time;
 
 use crate::error::DecodeError;
@@ -19,18 +20,22 @@ use crate::reading::{Reading, Trust};
 use crate::security::{Counter, KeyPair, Opener};
 use framer::{Frame, Framer};
 use telegram::Telegram;
+use template::Template;
 
 /// Bytes in, readings out.
 #[derive(Debug)]
 pub struct Decoder {
     framer: Framer,
     opener: Opener,
+    template: Template,
     /// What an opened frame's telegram said wrongly, told after its reading.
     pending: Option<DecodeError>,
     /// Whether a telegram whose checksum fails is shown after its error.
     shows_damaged: bool,
-    /// Such a telegram, told next.
+    /// Such a telegram.
     damaged: Option<Reading>,
+    /// It is told next.
+    is_damaged_due: bool,
 }
 
 impl Decoder {
@@ -44,9 +49,11 @@ impl Decoder {
         Self {
             framer: Framer::default(),
             opener: Opener::new(keys, counters),
+            template: Template::default(),
             pending: None,
             shows_damaged: false,
             damaged: None,
+            is_damaged_due: false,
         }
     }
 
@@ -75,11 +82,16 @@ impl Decoder {
 
     /// The next reading, or what became of a frame that gave none. `None`: more bytes are needed.
     pub fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>> {
+        self.poll().map(|result| result.cloned())
+    }
+
+    /// The same, lent until the next poll: a telegram like the one before it then costs no allocation.
+    pub fn poll(&mut self) -> Option<Result<&Reading, DecodeError>> {
         if let Some(error) = self.pending.take() {
             return Some(Err(error));
         }
-        if let Some(reading) = self.damaged.take() {
-            return Some(Ok(reading));
+        if std::mem::take(&mut self.is_damaged_due) {
+            return self.damaged.as_ref().map(Ok);
         }
         let frame = match self.framer.poll_frame()? {
             Ok(frame) => frame,
@@ -87,6 +99,7 @@ impl Decoder {
                 if self.shows_damaged && matches!(error, DecodeError::Checksum { .. }) {
                     let telegram = Telegram::parse(self.framer.refused());
                     self.damaged = Some(reading::interpret(&telegram, Trust::Unverified));
+                    self.is_damaged_due = true;
                 }
                 return Some(Err(error));
             }
@@ -94,7 +107,7 @@ impl Decoder {
         match frame {
             Frame::Telegram { bytes, checked } => {
                 let trust = if checked { Trust::Checked } else { Trust::Unverified };
-                Some(Ok(reading::interpret(&Telegram::parse(bytes), trust)))
+                Some(Ok(self.template.read(bytes, trust)))
             }
             Frame::SealedUntitled(_) => Some(Err(DecodeError::TitleMissing)),
             Frame::Sealed(bytes) => Some(self.opener.open(bytes).and_then(|opened| {
@@ -110,9 +123,9 @@ impl Decoder {
                 {
                     self.pending = Some(DecodeError::InnerChecksum { expected, found });
                 }
-                let mut reading = reading::interpret(&Telegram::parse(inner.bytes), opened.trust);
+                let reading = self.template.read(inner.bytes, opened.trust);
                 reading.counter = opened.counter;
-                Ok(reading)
+                Ok(&*reading)
             })),
         }
     }

@@ -34,8 +34,31 @@ pub enum Said<'a> {
     Values,
 }
 
+/// Where in a telegram something of its reading stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// The meter's clock.
+    Clock(&'a [u8]),
+    /// A line kept as it is, told after the numbers in it that were understood.
+    Kept(&'a [u8]),
+    /// A value.
+    Number {
+        /// From its first digit or sign on, the unit included.
+        text: &'a [u8],
+        /// Power of ten of the unit's prefix.
+        exponent: i8,
+        /// The value's own stamp, where it has one in the same object.
+        stamp: Option<&'a [u8]>,
+    },
+}
+
 /// Gives a telegram its meaning.
 pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
+    interpret_noting(telegram, trust, |_| ())
+}
+
+/// Gives a telegram its meaning, and tells where: its values in the order of the reading.
+pub(super) fn interpret_noting<'a>(telegram: &Telegram<'a>, trust: Trust, mut place: impl FnMut(Place<'a>)) -> Reading {
     let country = country(telegram);
     let mut reading = Reading::new("p1", trust);
     reading.identification = identification(telegram.identification);
@@ -47,15 +70,19 @@ pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
             Line::Object(object) if is_repeated(&reading, object.obis) => (Some(object.obis), object.text),
             Line::Object(object) => {
                 let Reading { values, children, .. } = &mut reading;
-                let take = |value: Measured| {
+                let take = |value: Measured, at| {
                     if value.channel > 0 {
                         child(children, value.channel);
                     }
                     values.push(value);
+                    place(at);
                 };
                 match read_object(&object, country, take) {
                     Said::NotUnderstood => (Some(object.obis), object.text),
                     said => {
+                        if let (Said::Time(_), Some(text)) = (said, object.values().next()) {
+                            place(Place::Clock(text));
+                        }
                         note(&mut reading, object.obis, said);
                         continue;
                     }
@@ -63,6 +90,7 @@ pub fn interpret(telegram: &Telegram<'_>, trust: Trust) -> Reading {
             }
             Line::Unclear(text) => (None, text),
         };
+        place(Place::Kept(text));
         if reading.not_understood.len() < MAX_KEPT {
             reading.not_understood.push(NotUnderstood { obis, text: text.escape_ascii().to_string() });
         }
@@ -97,19 +125,26 @@ fn note(reading: &mut Reading, obis: Obis, said: Said<'_>) {
     }
 }
 
-/// Gives one object its meaning, without allocating. Each number goes to `take`, in the order sent; of an object in which
-/// only some make sense, those do, and the object is [`Said::NotUnderstood`].
+/// Gives one object its meaning, without allocating. Each number goes to `take`, in the order sent, with its place; of an
+/// object in which only some make sense, those do, and the object is [`Said::NotUnderstood`].
 #[inline]
-pub fn read_object<'a>(object: &Object<'a>, country: Option<Country>, mut take: impl FnMut(Measured)) -> Said<'a> {
+pub fn read_object<'a>(
+    object: &Object<'a>,
+    country: Option<Country>,
+    mut take: impl FnMut(Measured, Place<'a>),
+) -> Said<'a> {
     let obis = object.obis;
     let mut values = object.values();
     let Some(first) = values.next() else { return Said::NotUnderstood };
-    let mut number = |obis, quantity, text, unit, time| match measure(obis, quantity, text, unit, time) {
-        Some(value) => {
-            take(value);
-            Said::Values
+    let mut number = |obis, quantity, text, unit, stamp: Option<&'a [u8]>| {
+        let time = stamp.and_then(|stamp| time::parse(stamp, country));
+        match measure(obis, quantity, text, unit, time) {
+            Some((value, exponent)) => {
+                take(value, Place::Number { text, exponent, stamp: time.and(stamp) });
+                Said::Values
+            }
+            None => Said::NotUnderstood,
         }
-        None => Said::NotUnderstood,
     };
     match meaning(obis) {
         None => Said::NotUnderstood,
@@ -130,17 +165,17 @@ pub fn read_object<'a>(object: &Object<'a>, country: Option<Country>, mut take: 
         },
         Some(Meaning::DemandPeak) => {
             let flow = if obis.c == 1 { Flow::Import } else { Flow::Export };
-            number(obis, Quantity::DemandPeak(flow), values.last().unwrap_or(first), None, time::parse(first, country))
+            number(obis, Quantity::DemandPeak(flow), values.last().unwrap_or(first), None, Some(first))
         }
         // A stamp that makes no sense loses only itself.
         Some(Meaning::ChildRegister) => {
-            number(obis, Quantity::Volume, values.last().unwrap_or(first), None, time::parse(first, country))
+            number(obis, Quantity::Volume, values.last().unwrap_or(first), None, Some(first))
         }
         Some(Meaning::ChildRegisterOld) => {
             let mut values = values.skip(3);
             let (code, unit) = (values.next().and_then(Obis::parse), values.next());
             match (code, values.last()) {
-                (Some(code), Some(text)) => number(code, Quantity::Volume, text, unit, time::parse(first, country)),
+                (Some(code), Some(text)) => number(code, Quantity::Volume, text, unit, Some(first)),
                 _ => Said::NotUnderstood,
             }
         }
@@ -148,7 +183,7 @@ pub fn read_object<'a>(object: &Object<'a>, country: Option<Country>, mut take: 
             let (mut stamp, mut said) = (None, Said::Nothing);
             for text in object.values() {
                 match time::parse(text, country) {
-                    Some(time) => stamp = Some(time),
+                    Some(_) => stamp = Some(text),
                     // Counts and codes stand among them; a number here has a unit.
                     None if !text.contains(&b'*') => (),
                     None => said = number(obis, Quantity::ByCode, text, None, stamp),
@@ -159,7 +194,7 @@ pub fn read_object<'a>(object: &Object<'a>, country: Option<Country>, mut take: 
     }
 }
 
-/// One number with its unit. `None` if it is no number, a sentinel, or its unit does not fit.
+/// One number with its unit, and the power of ten of the unit's prefix. `None` if it is no number, a sentinel, or its unit does not fit.
 #[inline]
 fn measure(
     obis: Obis,
@@ -167,7 +202,7 @@ fn measure(
     text: &[u8],
     unit: Option<&[u8]>,
     meter_time: Option<MeterTime>,
-) -> Option<Measured> {
+) -> Option<(Measured, i8)> {
     // `001247.747*kWh`, on some meters without the star.
     let (number, rest) = Decimal::parse_start(text)?;
     let symbol = unit.unwrap_or(rest.strip_prefix(b"*").unwrap_or(rest)).trim_ascii_end();
@@ -182,7 +217,7 @@ fn measure(
         return None;
     }
     let channel = if obis.a == 0 && obis.c == 24 { obis.b } else { 0 };
-    Some(Measured { obis, channel, quantity, value: number.scaled(exponent)?, unit, meter_time })
+    Some((Measured { obis, channel, quantity, value: number.scaled(exponent)?, unit, meter_time }, exponent))
 }
 
 /// A unit and its power of ten. Meters disagree about capitals, and none sends a unit in which they would matter: `mW` is no

@@ -414,6 +414,120 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// One way in which the next telegram differs from the one before it.
+fn change(text: &mut Vec<u8>, kind: u8, place: usize, byte: u8) {
+    let lines: Vec<_> =
+        memchr::memchr_iter(b'\n', text).map(|end| end + 1).filter(|start| *start < text.len() - 1).collect();
+    let line = lines[place % lines.len()];
+    let end = memchr::memchr(b'\n', &text[line..]).map_or(line, |length| line + length + 1);
+    let matching = |wanted: fn(&u8) -> bool| {
+        let places: Vec<_> = text.iter().enumerate().filter(|(_, byte)| wanted(byte)).map(|(place, _)| place).collect();
+        (!places.is_empty()).then(|| places[place % places.len()])
+    };
+    let digit = matching(u8::is_ascii_digit).expect("a telegram has digits");
+    let open = matching(|byte| *byte == b'(');
+    match kind {
+        0..=9 => text[digit] = b'0' + byte % 10,
+        10 => text[digit] = byte.clamp(b'"', b'~'),
+        11 => drop(text.remove(digit)),
+        12 => text.insert(digit, b'0' + byte % 10),
+        13 if lines.len() > 4 => drop(text.drain(line..end)),
+        14 => drop(text.splice(line..line, text[line..end].to_vec())),
+        15 => drop(text.splice(line..line, b"1-0:2.8.0(000001.500*kWh)\r\n".to_owned())),
+        16 => drop(text.splice(line..line, b"0-0:96.13.0(48454C4C4F)\r\nno object\r\n".to_owned())),
+        17 => drop(open.map(|open| text.insert(open + 1, b'-'))),
+        18 => drop(open.map(|open| text.splice(open + 1..open + 1, b"(200101120000W)".to_owned()))),
+        19 => {
+            // A sentinel, or a number with more digits than any meter sends, in place of what stands in the parentheses.
+            let number: &[u8] =
+                [&b"16777215"[..], b"00429496.7295", b"1234567890123456.789", b"5.", b".5"][usize::from(byte) % 5];
+            if let Some(open) = open {
+                let length = text[open + 1..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+                text.splice(open + 1..open + 1 + length, number.iter().copied());
+            }
+        }
+        20 => {
+            if let Some(unit) = matching(|byte| matches!(byte, b'k' | b'W' | b'V' | b'A' | b'S' | b'h' | b'*')) {
+                text[unit] = [b'W', b'S', b'A', b'M', b'V', b'*', b'J', b'0'][usize::from(byte) % 8];
+            }
+        }
+        // The value of a register, to all bits set.
+        21 => {
+            for (at, digit) in (digit..text.len()).zip(b"16777215") {
+                if text[at].is_ascii_digit() {
+                    text[at] = *digit;
+                }
+            }
+        }
+        // Stamps that make no sense.
+        _ => {
+            if let Some(mark) =
+                matching(|byte| matches!(byte, b'S' | b'W')).filter(|mark| *mark > 12 && byte.is_multiple_of(3))
+            {
+                text[mark - 9] = b'0' + byte / 3 % 10;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_telegram_like_the_last_costs_no_new_reading_and_is_read_as_a_new_one() {
+    for name in ["be_emucs_demand_gas_water.txt", "nl_dsmr50_three_phase.txt", "nl_dsmr22_value_on_next_line.txt"] {
+        let capture = capture(name);
+        let text = framer::split(&capture).expect("a telegram").bytes;
+        let mut template = Template::default();
+        template.read(text, Trust::Checked);
+        assert!(template.is_like(text), "{name}");
+        let number = memchr::memmem::find(text, b"*kWh").expect("a register") - 1;
+        let mut next = text.to_vec();
+        next[number] = b'0' + (next[number] - b'0' + 1) % 10;
+        assert!(template.is_like(&next), "{name}: only a digit differs");
+        assert_eq!(template.read(&next, Trust::Checked), &reading::interpret(&Telegram::parse(&next), Trust::Checked));
+        next[number] = b':';
+        assert!(!template.is_like(&next), "{name}: what follows 9 is no digit");
+    }
+}
+
+#[test]
+fn a_register_that_said_minus_nothing_may_not_become_negative() {
+    let mut template = Template::default();
+    for register in ["-000000.000", "-000010.000"] {
+        let bytes = print(b"MAD5", [format!("1-0:2.8.0({register}*kWh)").as_bytes()], Ending::Plain);
+        let text = framer::split(&bytes).expect("a telegram").bytes;
+        assert_eq!(template.read(text, Trust::Checked), &reading::interpret(&Telegram::parse(text), Trust::Checked));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_telegram_is_read_the_same_whatever_came_before_it(
+        capture_index in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((0_u8..23, any::<usize>(), any::<u8>()), 1..24),
+    ) {
+        let mut text = CAPTURES.with(|captures| captures[capture_index.index(captures.len())].clone());
+        let mut template = Template::default();
+        for (kind, place, byte) in changes {
+            let parsed = reading::interpret(&Telegram::parse(&text), Trust::Checked);
+            prop_assert_eq!(template.read(&text, Trust::Checked), &parsed);
+            change(&mut text, kind, place, byte);
+        }
+    }
+}
+
+thread_local! {
+    /// The telegrams of all captures, from `/` to `!`.
+    static CAPTURES: Vec<Vec<u8>> = {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/p1");
+        let files = std::fs::read_dir(folder).expect("the captures are part of the crate").flatten().map(|entry| entry.path());
+        let texts = files.filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
+        let mut texts: Vec<_> = texts.filter_map(|path| Some(framer::split(&std::fs::read(path).ok()?)?.bytes.to_vec())).collect();
+        texts.sort();
+        texts
+    };
+}
+
 proptest! {
     #[test]
     fn any_chunking_gives_the_same(lines in prop::collection::vec(line(), 0..12), noise in prop::collection::vec(any::<u8>(), 0..60), chunk in 1_usize..200) {
