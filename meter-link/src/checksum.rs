@@ -44,6 +44,12 @@ mod engine {
     }
 }
 
+/// CRC-16/Kermit: X-25 without its complements, which some firmware of Holley sends.
+pub fn kermit(bytes: &[u8]) -> u16 {
+    const KERMIT: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_KERMIT);
+    KERMIT.checksum(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +57,7 @@ mod tests {
     #[test]
     fn both_give_the_catalogue_s_check_values_and_agree_with_tables_at_every_length() {
         assert_eq!((arc(b"123456789"), x25(b"123456789")), (0xBB3D, 0x906E));
+        assert_eq!(kermit(b"123456789"), 0x2189);
         let bytes: Vec<u8> = (0..1_100_u32).map(|index| ((index * 37) >> 2) as u8).collect();
         let tables = [&crc::CRC_16_ARC, &crc::CRC_16_IBM_SDLC].map(crc::Crc::<u16>::new);
         for length in 0..bytes.len() {

@@ -66,6 +66,23 @@ impl Civil {
     }
 }
 
+/// The instant of a clock that counts seconds since 1970-01-01 UTC. `offset_seconds`: local time minus UTC, where the meter
+/// says it; the country's otherwise. `None` in years when no meter of these protocols hangs.
+pub fn at_unix(seconds: i64, offset_seconds: Option<i32>, country: Country) -> Option<MeterTime> {
+    let year = YEARS.rev().find(|year| days(*year, 1, 1) * 86_400 <= seconds)?;
+    if seconds >= days(year + 1, 1, 1) * 86_400 || offset_seconds.is_some_and(|offset| offset.abs() > 50_400) {
+        return None;
+    }
+    let (offset_seconds, offset_source) = match offset_seconds {
+        Some(offset) => (offset, OffsetSource::Meter),
+        None => {
+            let summer = if is_summer(year, seconds) { 3_600 } else { 0 };
+            (country.standard_offset_seconds() + summer, OffsetSource::Assumed)
+        }
+    };
+    Some(MeterTime { unix_milliseconds: seconds * 1_000, offset_seconds, offset_source })
+}
+
 /// Days since 1970-01-01; valid for the years of [`YEARS`], in which every fourth is a leap year.
 const fn days(year: i64, month: i64, day: i64) -> i64 {
     const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];

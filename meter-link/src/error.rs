@@ -56,6 +56,14 @@ pub enum DecodeError {
         /// Sent by the meter.
         found: u8,
     },
+    /// One message's checksum does not match, though its frame's does. The message is dropped, the others are kept.
+    #[error("checksum of a message does not match: expected {expected:04X}, found {found:04X}")]
+    MessageChecksum {
+        /// Computed over the message.
+        expected: u16,
+        /// Sent by the meter.
+        found: u16,
+    },
     /// The bytes break the protocol's grammar.
     #[error("malformed message at byte {offset}")]
     Malformed {
@@ -128,6 +136,7 @@ impl DecodeError {
             Self::LayoutUnclear { .. } => "layout_unclear",
             Self::LineChecksum { .. } => "line_checksum",
             Self::Malformed { .. } => "malformed",
+            Self::MessageChecksum { .. } => "message_checksum",
             Self::NoTelegram => "no_telegram",
             Self::PartMissing { .. } => "part_missing",
             Self::Replayed { .. } => "replayed",

@@ -22,4 +22,5 @@ pub mod obis;
 pub mod p1;
 pub mod reading;
 pub mod security;
+pub mod sml;
 pub mod units;

@@ -5,3 +5,4 @@
 #![expect(clippy::print_stdout, reason = "how many cases were right is what a person asks of these tests")]
 
 mod p1;
+mod sml;

@@ -1,0 +1,70 @@
+//! SML: the file that a German meter pushes through its optical port every one to four seconds (eHZ, EDL21, mME).
+//!
+//! One idea a file: [`transport`] cuts bytes into frames, [`message`] walks the grammar, [`reading`] gives the meaning,
+//! [`quirks`] lists what single meters do differently, [`print`] writes such files. No clock, no port; at most
+//! [`transport::MAX_FRAME`] bytes are kept. Anybody with a lamp could have sent a frame: none is more than
+//! [`Trust::Checked`](crate::reading::Trust::Checked).
+//!
+//! Source: BSI TR-03109-1 annex IV (SML 1.04, transport protocol version 1), FNN Lastenheft EDL 1.0.
+
+pub mod message;
+pub mod print;
+pub mod quirks;
+pub mod reading;
+pub mod transport;
+
+use crate::error::DecodeError;
+use crate::reading::Reading;
+use transport::Framer;
+
+/// Bytes in, readings out: one for each file that holds a list of values.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    framer: Framer,
+    /// What was wrong with messages of the last file, told after its reading; the last is told first.
+    pending: Vec<DecodeError>,
+}
+
+impl Decoder {
+    /// A decoder at the start of a stream, which may begin in the middle of a file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes bytes, as many as fit; gives how many. Poll until nothing comes, then hand in the rest.
+    pub fn handle_bytes(&mut self, bytes: &[u8]) -> usize {
+        self.framer.handle_bytes(bytes)
+    }
+
+    /// The input has ended: half a file stays half a file.
+    pub fn handle_end(&mut self) {
+        self.framer = Framer::default();
+    }
+
+    /// The link broke: half a file is forgotten.
+    pub fn handle_break(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The next reading, or what became of a file or message that gave none. `None`: more bytes are needed.
+    pub fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>> {
+        loop {
+            if let Some(error) = self.pending.pop() {
+                return Some(Err(error));
+            }
+            match self.framer.poll_frame()? {
+                Err(error) => return Some(Err(error)),
+                Ok(frame) => {
+                    let reading = reading::interpret(&frame, |error| self.pending.push(error));
+                    self.pending.reverse();
+                    if let Some(reading) = reading {
+                        return Some(Ok(reading));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
