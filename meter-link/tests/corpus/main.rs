@@ -4,5 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "how many cases were right is what a person asks of these tests")]
 
+mod cases;
 mod p1;
 mod sml;
+mod tic;
