@@ -2,8 +2,9 @@
 //!
 //!     cargo xtask bench decode
 //!
-//! One function for each protocol, called by `main`; each gives its sides to [`compare`]. Ours is always the product's own
-//! path: `Decoder::handle_bytes` in chunks as a serial line gives them, then `Decoder::poll` until nothing comes.
+//! One function for each protocol, called by `main`; each gives its sides to [`compare`], and peers written in Python to
+//! [`compare_python`]. Ours is always the product's own path: `Decoder::handle_bytes` in chunks as a serial line gives them,
+//! then `Decoder::poll` until nothing comes. Left out: libsml, whose Debian package is of 2018.
 
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use meter_link::p1;
 use meter_link::p1::print::{Ending, print};
-use meter_link::reading::{Flow, Phase, Quantity, Trust};
+use meter_link::reading::{Flow, Phase, Quantity, Reading, Trust};
 use meter_link::security::KeyPair;
 use meter_link::security::cipher::{Cipher, nonce};
 
@@ -25,6 +26,8 @@ const CHUNK: usize = 4_096;
 
 fn main() {
     p1();
+    p1_owned();
+    p1_unlike();
     p1_sealed();
 }
 
@@ -45,8 +48,17 @@ struct Sum {
     watts: u64,
 }
 
+/// Ours, measured: what the peers of other languages are set beside.
+struct Measured {
+    sum: Sum,
+    /// Tenths of a nanosecond for one frame.
+    tenths: u64,
+    /// In one pass.
+    allocations: u64,
+}
+
 /// Runs all sides in turn, makes sure that they read the same, and prints the figures.
-fn compare(what: &str, sides: &[Side<'_>]) {
+fn compare(what: &str, sides: &[Side<'_>]) -> Measured {
     let mut fastest = vec![Duration::MAX; sides.len()];
     let mut allocations = vec![0; sides.len()];
     let mut sums = vec![Sum::default(); sides.len()];
@@ -62,9 +74,9 @@ fn compare(what: &str, sides: &[Side<'_>]) {
     let frames = sums[0].frames;
     // Tenths, since a frame takes few nanoseconds.
     let tenths: Vec<_> = fastest.iter().map(|pass| pass.as_nanos() as u64 * 10 / frames).collect();
-    let figures: Vec<_> = sides.iter().zip(&tenths).map(|(side, ns)| format!("{}={}ns", side.name, ns / 10)).collect();
-    let ratios: Vec<_> = tenths[1..].iter().map(|peer| hundredths(peer * 100 / tenths[0].max(1))).collect();
-    println!("bench decode {what} {} ratio={}", figures.join(" "), ratios.join(","));
+    for (peer, tenths_of_peer) in sides.iter().zip(&tenths).skip(1) {
+        print_ratio(what, tenths[0], peer.name, *tenths_of_peer);
+    }
     for (at, side) in sides.iter().enumerate() {
         println!(
             "  {:<8} {:>6}.{} ns per frame of {} bytes, {} frames/s, {} MB/s, {} allocations per frame: {}",
@@ -78,6 +90,31 @@ fn compare(what: &str, sides: &[Side<'_>]) {
             side.does,
         );
     }
+    Measured { sum: sums[0], tenths: tenths[0], allocations: allocations[0] }
+}
+
+/// The same bytes through a peer of `bench_decode_peers.py`, where `cargo xtask bench` could install it.
+fn compare_python(what: &str, ours: &Measured, peer: &str, bytes: &[u8]) {
+    let Some(python) = std::env::var_os("WATTLE_PEERS_PYTHON") else {
+        return println!("bench decode {what} {peer}: not installed");
+    };
+    let path = std::env::temp_dir().join(format!("wattle-bench-{}-{what}", std::process::id()));
+    std::fs::write(&path, bytes).expect("a temporary file");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/bench_decode_peers.py");
+    let output = std::process::Command::new(python).args([script, peer]).arg(&path).output().expect("Python starts");
+    std::fs::remove_file(&path).expect("it was written just now");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<u64> = text.split_whitespace().flat_map(str::parse).collect();
+    let [frames, watts, nanoseconds] = numbers[..] else {
+        return println!("bench decode {what} {peer}: failed: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    assert_eq!(Sum { frames, watts }, ours.sum, "{peer} reads the same");
+    print_ratio(what, ours.tenths, peer, nanoseconds * 10 / frames);
+}
+
+fn print_ratio(what: &str, ours: u64, peer: &str, theirs: u64) {
+    let ratio = hundredths(theirs * 100 / ours.max(1));
+    println!("bench decode {what} ours={}ns {peer}={}ns ratio={ratio}", ours / 10, theirs / 10);
 }
 
 fn hundredths(count: u64) -> String {
@@ -93,16 +130,43 @@ const VALUES: usize = 26;
 /// such line makes it refuse the whole telegram.
 fn p1() {
     let bytes: Vec<u8> = (0..TELEGRAMS).flat_map(telegram).collect();
-    compare(
+    let ours = compare(
         "p1",
         &[
             Side {
                 name: "ours",
                 does: "framing, checksum, clock, all 26 values exact with unit and meaning, the line not understood kept",
                 bytes: &bytes,
-                pass: p1_here::<false>,
+                pass: p1_here,
             },
             Side { name: "dsmr5", does: "framing, checksum, its State of all values", bytes: &bytes, pass: p1_dsmr5 },
+        ],
+    );
+    assert!(ours.allocations < 20, "the framer's buffer and one template, not: {}", ours.allocations);
+    compare_python("p1", &ours, "dsmr-parser", &bytes);
+}
+
+/// The same, but no telegram is like the one before it: a text in it changes each second, so each is parsed.
+fn p1_unlike() {
+    let text = |second| format!("0-0:96.13.0({:08X})", second * 0x0101);
+    let bytes: Vec<u8> = (0..TELEGRAMS).flat_map(|second| telegram_saying(second, &text(second))).collect();
+    compare(
+        "p1-unlike",
+        &[
+            Side { name: "ours", does: "all of it parsed and learned anew", bytes: &bytes, pass: p1_here },
+            Side { name: "dsmr5", does: "as above", bytes: &bytes, pass: p1_dsmr5 },
+        ],
+    );
+}
+
+/// The same, each reading given away as the household takes it: its lists and texts are allocated.
+fn p1_owned() {
+    let bytes: Vec<u8> = (0..TELEGRAMS).flat_map(telegram).collect();
+    compare(
+        "p1-owned",
+        &[
+            Side { name: "ours", does: "as above, and a reading to keep", bytes: &bytes, pass: p1_here_owned },
+            Side { name: "dsmr5", does: "as above; borrows from its buffer", bytes: &bytes, pass: p1_dsmr5 },
         ],
     );
 }
@@ -119,7 +183,7 @@ fn p1_sealed() {
                 name: "ours",
                 does: "framing, AES-128-GCM opened, tag and counter verified, then all as in clear",
                 bytes: &sealed,
-                pass: p1_here::<true>,
+                pass: p1_here_sealed,
             },
             Side { name: "dsmr5", does: "the same telegrams in clear", bytes: &bytes, pass: p1_dsmr5 },
         ],
@@ -142,26 +206,61 @@ fn seal(cipher: &Cipher, telegram: &[u8], counter: u32) -> Vec<u8> {
         .concat()
 }
 
-fn p1_here<const SEALED: bool>(bytes: &[u8]) -> Sum {
+fn p1_here(bytes: &[u8]) -> Sum {
     let mut sum = Sum::default();
-    let keys = if SEALED { vec![KeyPair { encryption: KEY.into(), authentication: None }] } else { Vec::new() };
-    let trust = if SEALED { Trust::Authenticated } else { Trust::Checked };
-    let mut decoder = p1::Decoder::new(keys);
+    let mut decoder = p1::Decoder::new(Vec::new());
+    in_chunks(bytes, |chunk| {
+        let taken = decoder.handle_bytes(chunk);
+        while let Some(reading) = decoder.poll() {
+            p1_take(reading.expect("a good frame"), Trust::Checked, &mut sum);
+        }
+        taken
+    });
+    sum
+}
+
+fn p1_here_owned(bytes: &[u8]) -> Sum {
+    let mut sum = Sum::default();
+    let mut decoder = p1::Decoder::new(Vec::new());
+    in_chunks(bytes, |chunk| {
+        let taken = decoder.handle_bytes(chunk);
+        while let Some(reading) = decoder.poll_reading() {
+            p1_take(&reading.expect("a good frame"), Trust::Checked, &mut sum);
+        }
+        taken
+    });
+    sum
+}
+
+fn p1_here_sealed(bytes: &[u8]) -> Sum {
+    let mut sum = Sum::default();
+    let mut decoder = p1::Decoder::new(vec![KeyPair { encryption: KEY.into(), authentication: None }]);
+    in_chunks(bytes, |chunk| {
+        let taken = decoder.handle_bytes(chunk);
+        while let Some(reading) = decoder.poll() {
+            p1_take(reading.expect("a good frame"), Trust::Authenticated, &mut sum);
+        }
+        taken
+    });
+    sum
+}
+
+/// Hands `bytes` out as a serial port does, and again what was not taken.
+fn in_chunks(bytes: &[u8], mut take: impl FnMut(&[u8]) -> usize) {
     for mut chunk in bytes.chunks(CHUNK) {
         while !chunk.is_empty() {
-            let taken = decoder.handle_bytes(chunk);
-            chunk = &chunk[taken..];
-            while let Some(reading) = decoder.poll() {
-                let reading = black_box(reading.expect("a good frame"));
-                assert_eq!((reading.values.len(), reading.not_understood.len(), reading.trust), (VALUES, 1, trust));
-                let is_power = |quantity| quantity == Quantity::ActivePower(Flow::Import, Phase::Total);
-                let power = reading.values.iter().find(|value| is_power(value.quantity)).expect("the power");
-                sum.frames += 1;
-                sum.watts += power.value.thousandths().unwrap_or_default().unsigned_abs() / 1_000;
-            }
+            chunk = &chunk[take(chunk)..];
         }
     }
-    sum
+}
+
+fn p1_take(reading: &Reading, trust: Trust, sum: &mut Sum) {
+    let reading = black_box(reading);
+    assert_eq!((reading.values.len(), reading.not_understood.len(), reading.trust), (VALUES, 1, trust));
+    let is_power = |quantity| quantity == Quantity::ActivePower(Flow::Import, Phase::Total);
+    let power = reading.values.iter().find(|value| is_power(value.quantity)).expect("the power");
+    sum.frames += 1;
+    sum.watts += power.value.thousandths().unwrap_or_default().unsigned_abs() / 1_000;
 }
 
 #[expect(clippy::float_arithmetic, reason = "the peer's values are floating point")]
@@ -180,6 +279,11 @@ fn p1_dsmr5(bytes: &[u8]) -> Sum {
 
 /// One telegram; its numbers move as a home's do.
 fn telegram(second: u32) -> Vec<u8> {
+    telegram_saying(second, "0-0:96.13.0()")
+}
+
+/// The same with this line for a text.
+fn telegram_saying(second: u32, text: &str) -> Vec<u8> {
     let (minute, rest) = (second / 60 % 60, second % 60);
     let hour = 10 + second / 3_600;
     let power = 200 + second * 7 % 3_000;
@@ -202,7 +306,7 @@ fn telegram(second: u32) -> Vec<u8> {
         "1-0:52.32.0(00002)".to_owned(),
         "1-0:72.32.0(00001)".to_owned(),
         "1-0:32.36.0(00001)".to_owned(),
-        "0-0:96.13.0()".to_owned(),
+        text.to_owned(),
         format!("1-0:32.7.0({}.{}*V)", 228 + second % 5, second % 10),
         "1-0:52.7.0(232.6*V)".to_owned(),
         "1-0:72.7.0(235.1*V)".to_owned(),

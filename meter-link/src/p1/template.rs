@@ -46,6 +46,8 @@ struct Number {
     fraction: u128,
     /// The digits before the point, once they are moved over the point.
     whole: u128,
+    /// Whether it has more than eight digits.
+    is_long: bool,
     /// What its digits are multiplied with: the sign, and a prefix that is larger than its places.
     factor: i64,
     /// Whether it can be what meters send when they have no value.
@@ -123,8 +125,11 @@ impl Template {
                 None => self.reading.meter_time = time,
             }
         }
+        // Not before: several values may have the same stamp.
         if moved {
-            self.shape.copy_from_slice(bytes);
+            for Stamp { range, .. } in &self.stamps {
+                self.shape[range.clone()].copy_from_slice(&bytes[range.clone()]);
+            }
         }
         Some(())
     }
@@ -205,6 +210,7 @@ impl Number {
             value,
             fraction: if has_point { low_bits(places, 0) } else { low_bits(whole, 0) },
             whole: if has_point { low_bits(whole, places) } else { 0 },
+            is_long: whole + places > 8,
             factor: if is_negative { -factor } else { factor },
             has_sentinels: !is_negative,
         })
@@ -216,7 +222,8 @@ impl Number {
         let window = u128::from_le_bytes(*bytes.get(..self.end)?.last_chunk()?);
         // The first digit is the lowest byte; moving up by one byte puts the last one before the point over it.
         let digits = (window & self.fraction) | (window << 8 & self.whole);
-        Some(eight_digits(digits as u64) * 100_000_000 + eight_digits((digits >> 64) as u64))
+        let last = eight_digits((digits >> 64) as u64);
+        Some(if self.is_long { eight_digits(digits as u64) * 100_000_000 + last } else { last })
     }
 }
 
