@@ -4,13 +4,16 @@
 //! no feature it builds for wasm32 and is what the user interface shares with the backend. Only [`link`] opens ports, and
 //! only `meter` reads a clock.
 //!
-//! Features: `serial`, `tcp` and `file` each add one link; `task` (switched on by them) adds `meter`, which joins a
+//! Features: `client` adds `dlms_client`, which asks meters over DLMS/COSEM, and brings elliptic curves for it;
+//! `serial`, `tcp` and `file` each add one link; `task` (switched on by them) adds `meter`, which joins a
 //! link and a protocol.
 
 pub mod checksum;
 pub mod civil;
 pub mod country;
 pub mod decimal;
+#[cfg(feature = "client")]
+pub mod dlms_client;
 pub mod error;
 pub mod health;
 pub mod link;

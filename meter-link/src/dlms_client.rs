@@ -1,0 +1,839 @@
+//! Asks a meter over DLMS/COSEM: association, reads, and the change of a meter's keys.
+//!
+//! Sans-IO and sans-clock: bytes in by [`Client::handle_bytes`], bytes out by [`Client::poll_transmit`], what happened by
+//! [`Client::poll_event`]. Randomness (challenges) is handed in, so a session can be repeated octet for octet.
+//!
+//! What it refuses: it cannot write an attribute and calls no method but those that prove who we are and change keys
+//! (there is no code for others); it does not touch a disconnector. In a protected association it takes nothing that is
+//! not sealed with a tag that holds and a counter above the last; it never sends a counter twice, nor one that the
+//! caller has not kept as used before; an answer in clear, a repeated one, a reflected challenge end the association.
+//!
+//! One question is open at a time. At most one message of [`MAX_MESSAGE`] bytes is kept.
+//!
+//! Source: IEC 62056-5-3 (application layer), 62056-46 and -47 (HDLC, wrapper); Green Book, sections 9.2 to 9.5.
+
+pub mod apdu;
+pub mod association;
+pub mod ciphering;
+pub mod curve;
+pub mod data;
+pub mod error;
+mod hdlc;
+pub mod key_change;
+pub mod profile;
+pub mod registers;
+pub mod security_setup;
+pub mod session;
+mod wrapper;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::DecodeError;
+use crate::security::key::{Key, Suite};
+use apdu::{Answer, Attribute, Got, Method};
+use association::{Agreed, Conformance};
+use ciphering::{Ciphering, Keys, Under, Wrapping, unwrap, wrap};
+use curve::PrivateKey;
+use error::ClientError;
+use hdlc::{Hdlc, Heard};
+use security_setup::KeyId;
+use wrapper::Wrapper;
+
+/// A year of hourly rows of eight columns is half of it; longer spans are asked for in parts.
+pub const MAX_MESSAGE: usize = 1 << 20;
+
+/// How the meter is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Serial lines, and bridges that pass their bytes on.
+    Hdlc {
+        /// Client address: 16 public, 1 management, others by operator.
+        client: u8,
+        /// Upper server address: the logical device, normally 1.
+        logical: u16,
+        /// Lower server address: the device on the line, where there is one.
+        physical: Option<u16>,
+        /// Most bytes per frame that we offer to take. `None`: not negotiated, so 128.
+        offered: Option<u16>,
+    },
+    /// TCP.
+    Wrapper {
+        /// Client port: as the client address.
+        client: u16,
+        /// Server port: the logical device, normally 1.
+        server: u16,
+    },
+}
+
+/// How each side proves who it is. `Debug` is redacted.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Authentication {
+    /// Not at all.
+    None,
+    /// By a password, in clear unless the link hides it.
+    Low(Vec<u8>),
+    /// Mechanism 7: by signatures over both challenges.
+    Ecdsa {
+        /// Ours.
+        signing: PrivateKey,
+        /// The meter's public key.
+        meter: Vec<u8>,
+    },
+    /// Mechanism 5: by the tag that the keys give a challenge.
+    Gmac,
+    /// Mechanism 6: by the hash of a common secret and both challenges.
+    Sha256(Vec<u8>),
+}
+
+impl Authentication {
+    const fn mechanism(&self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Low(_) => 1,
+            Self::Gmac => 5,
+            Self::Sha256(_) => 6,
+            Self::Ecdsa { .. } => 7,
+        }
+    }
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Authentication({})", self.mechanism())
+    }
+}
+
+/// Encryption and authentication of every message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// Its suite.
+    pub suite: Suite,
+    /// The meter's keys.
+    pub keys: Keys,
+    /// Our system title.
+    pub client_title: [u8; 8],
+    /// The meter's, pinned when it was paired. `None`: learned now.
+    pub meter_title: Option<[u8; 8]>,
+    /// A key for this association alone, random.
+    pub dedicated: Option<Key>,
+    /// Invocation counters that may be used. The caller has durably kept `end` as the next free one before it hands them in.
+    pub counters: Range<u32>,
+    /// The highest counter accepted from the meter under these keys. `None`: none yet.
+    pub meter_counter: Option<u32>,
+}
+
+/// One association.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How the meter is reached.
+    pub transport: Transport,
+    /// How both sides prove who they are. What is stronger than a password needs `protection`.
+    pub authentication: Authentication,
+    /// `None`: in clear.
+    pub protection: Option<Protection>,
+    /// Random, 8 to 64 bytes; used by what is stronger than a password.
+    pub challenge: Vec<u8>,
+    /// What is proposed.
+    pub conformance: Conformance,
+    /// The longest message that we take, 0xFFFF as a rule.
+    pub longest: u16,
+}
+
+impl Config {
+    /// In clear, with nothing but the transport.
+    pub const fn public(transport: Transport) -> Self {
+        Self {
+            transport,
+            authentication: Authentication::None,
+            protection: None,
+            challenge: Vec::new(),
+            conformance: Conformance::READER,
+            longest: 0xFFFF,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Questions may be asked.
+    Associated(Agreed),
+    /// One result per attribute asked for.
+    Got(Vec<Got>),
+    /// A key was agreed on; the meter uses it from the next message.
+    KeyAgreed(KeyId, Key),
+    /// The meter took the new keys and uses them from the next message.
+    KeysTaken,
+    /// A part of a long answer came.
+    Progress {
+        /// Bytes so far.
+        bytes: usize,
+    },
+    /// The question was refused ([`ClientError::is_refusal`]), or the association is over.
+    Failed(ClientError),
+    /// The association ended as asked.
+    Released,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    New,
+    Linking,
+    Associating,
+    Proving,
+    Ready,
+    Asking(Question),
+    Releasing,
+    Unlinking,
+    Over,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Question {
+    Agree(KeyId, PrivateKey, Vec<u8>),
+    Get(usize),
+    Transfer,
+}
+
+#[derive(Clone, Debug)]
+enum Link {
+    Hdlc(Box<Hdlc>),
+    Wrapper(Wrapper),
+}
+
+/// A long parameter that goes out in blocks.
+#[derive(Clone, Debug)]
+struct Outgoing {
+    method: Method,
+    parameter: Vec<u8>,
+    /// Start of the part not yet sent. start <= parameter.len()
+    start: usize,
+    number: u32,
+}
+
+/// An answer that comes in blocks: of its service, or general ones.
+#[derive(Clone, Debug, Default)]
+struct Incoming {
+    bytes: Vec<u8>,
+    number: u32,
+    /// Whether all blocks were opened with a tag.
+    proven: bool,
+}
+
+/// One association with one meter. `Debug` is redacted.
+#[derive(Clone)]
+pub struct Client {
+    config: Config,
+    ciphering: Option<Ciphering>,
+    link: Link,
+    phase: Phase,
+    agreed: Agreed,
+    meter_challenge: Vec<u8>,
+    /// The open question in clear, to be sealed again once if the counter was behind.
+    plain: Vec<u8>,
+    resynchronised: bool,
+    outgoing: Option<Outgoing>,
+    answer: Incoming,
+    general: Incoming,
+    transmit: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that has not sent anything. The error: a key is missing or does not fit its suite.
+    pub fn new(config: Config) -> Result<Self, ClientError> {
+        let ciphering = match &config.protection {
+            None => None,
+            Some(Protection { suite, keys, client_title, meter_title, dedicated, counters, meter_counter }) => Some(
+                Ciphering::new(
+                    *suite,
+                    keys,
+                    dedicated.as_ref(),
+                    (*client_title, *meter_title),
+                    counters.clone(),
+                    *meter_counter,
+                )
+                .ok_or(ClientError::KeyMissing)?,
+            ),
+        };
+        let needs_keys = config.authentication.mechanism() > 1;
+        if needs_keys && (ciphering.is_none() || !(8..=64).contains(&config.challenge.len())) {
+            return Err(ClientError::KeyMissing);
+        }
+        let link = match config.transport {
+            Transport::Hdlc { client, logical, physical, offered } => {
+                Link::Hdlc(Box::new(Hdlc::new(client, logical, physical, offered)))
+            }
+            Transport::Wrapper { client, server } => Link::Wrapper(Wrapper::new(client, server)),
+        };
+        Ok(Self {
+            config,
+            ciphering,
+            link,
+            phase: Phase::New,
+            agreed: Agreed { conformance: Conformance(0), longest: 0 },
+            meter_challenge: Vec::new(),
+            plain: Vec::new(),
+            resynchronised: false,
+            outgoing: None,
+            answer: Incoming::default(),
+            general: Incoming::default(),
+            transmit: VecDeque::new(),
+            events: VecDeque::new(),
+        })
+    }
+
+    /// Opens the association.
+    pub fn associate(&mut self) {
+        if self.phase != Phase::New {
+            return self.events.push_back(Event::Failed(ClientError::NotReady));
+        }
+        if let Link::Hdlc(link) = &mut self.link {
+            self.transmit.push_back(link.connect());
+            self.phase = Phase::Linking;
+        } else {
+            self.attempt(Self::request_association);
+        }
+    }
+
+    /// Asks for attributes, several only where the meter agreed to answer several. One [`Event::Got`] follows.
+    pub fn get(&mut self, attributes: &[Attribute]) {
+        let limit = if self.agreed.conformance.has(Conformance(0x200)) { 255 } else { 1 };
+        if self.phase != Phase::Ready || attributes.is_empty() || attributes.len() > limit {
+            return self.events.push_back(Event::Failed(ClientError::NotReady));
+        }
+        self.phase = Phase::Asking(Question::Get(attributes.len()));
+        let plain = apdu::get(attributes);
+        self.attempt(|client| client.ask(plain));
+    }
+
+    /// Hands wrapped keys to the meter. [`Event::KeysTaken`] follows, in answer to which [`Self::use_keys`] is due. Only
+    /// in a protected association.
+    pub fn transfer_keys(&mut self, wrapped: &[(KeyId, Vec<u8>)]) {
+        self.act(Question::Transfer, Method::TransferKeys, Some(security_setup::parameter(wrapped)));
+    }
+
+    /// Agrees on a key with the meter, by an ephemeral key (random, used once), our signing key and the meter's public one.
+    pub fn agree_key(&mut self, id: KeyId, ephemeral: PrivateKey, signing: &PrivateKey, meter: &[u8]) {
+        let suite = self.ciphering.as_ref().map_or(Suite::Zero, |ciphering| ciphering.suite);
+        let offer = security_setup::offer(suite, id, &ephemeral, signing);
+        let parameter = offer.map(|offer| security_setup::parameter(&[(id, offer)]));
+        self.act(Question::Agree(id, ephemeral, meter.to_vec()), Method::AgreeKey, parameter);
+    }
+
+    /// Other keys from the next message on.
+    pub fn use_keys(&mut self, keys: &Keys) {
+        if let Some(ciphering) = &mut self.ciphering {
+            ciphering.replace(keys);
+        }
+    }
+
+    /// Ends the association. [`Event::Released`] follows.
+    pub fn release(&mut self) {
+        if self.phase != Phase::Ready {
+            return self.events.push_back(Event::Failed(ClientError::NotReady));
+        }
+        self.phase = Phase::Releasing;
+        self.attempt(|client| {
+            let information = if client.ciphering.is_some() { client.initiate()? } else { Vec::new() };
+            client.send(&association::release(&information));
+            Ok(())
+        });
+    }
+
+    /// Nothing came for a while: sends the last frame again where the transport allows it. `false`: it does not, or
+    /// nothing is open.
+    pub fn handle_timeout(&mut self) -> bool {
+        match &self.link {
+            Link::Hdlc(link) if self.phase != Phase::Over => {
+                let frame = link.repeat();
+                let repeats = !frame.is_empty();
+                self.transmit.extend(repeats.then_some(frame));
+                repeats
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes bytes from the meter, in any portions.
+    pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        match &mut self.link {
+            Link::Hdlc(link) => {
+                let mut heard = Vec::new();
+                link.handle(bytes, &mut self.transmit, &mut heard);
+                for one in heard {
+                    self.attempt(|client| client.hear_link(one?));
+                }
+            }
+            Link::Wrapper(_) => {
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let Link::Wrapper(link) = &mut self.link else { return };
+                    let (taken, message) = link.handle(rest);
+                    rest = &rest[taken..];
+                    if let Some(message) = message {
+                        self.attempt(|client| client.hear_link(Heard::Message(message?)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes for the meter.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit.pop_front()
+    }
+
+    /// What happened since.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next invocation counter. `None`: in clear.
+    pub fn counter(&self) -> Option<u32> {
+        self.ciphering.as_ref().map(|ciphering| ciphering.counters.start)
+    }
+
+    /// The highest counter accepted from the meter under the global key, to be kept.
+    pub fn meter_counter(&self) -> Option<u32> {
+        self.ciphering.as_ref().and_then(|ciphering| ciphering.highest[0])
+    }
+
+    /// The meter's system title, pinned or learned. Learned is proven once the association is there.
+    pub fn meter_title(&self) -> Option<[u8; 8]> {
+        self.ciphering.as_ref().and_then(|ciphering| ciphering.meter_title)
+    }
+
+    /// Whether every answer is opened with a tag.
+    pub const fn is_protected(&self) -> bool {
+        self.ciphering.is_some()
+    }
+
+    /// Whether several attributes may be asked for at once.
+    pub const fn takes_lists(&self) -> bool {
+        self.agreed.conformance.has(Conformance(0x200))
+    }
+
+    fn act(&mut self, question: Question, method: Method, parameter: Option<Vec<u8>>) {
+        if self.phase != Phase::Ready {
+            return self.events.push_back(Event::Failed(ClientError::NotReady));
+        }
+        let (Some(parameter), true) = (parameter, self.is_protected()) else {
+            return self.events.push_back(Event::Failed(ClientError::KeyMissing));
+        };
+        self.phase = Phase::Asking(question);
+        self.attempt(|client| client.call(method, parameter));
+    }
+
+    fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<(), ClientError>) {
+        if let Err(error) = step(self) {
+            self.fail(error);
+        }
+    }
+
+    fn fail(&mut self, error: ClientError) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.outgoing = None;
+        self.answer = Incoming::default();
+        self.general = Incoming::default();
+        self.phase = match self.phase {
+            Phase::Asking(_) | Phase::Ready if error.is_refusal() => Phase::Ready,
+            _ => Phase::Over,
+        };
+        self.events.push_back(Event::Failed(error));
+    }
+
+    /// The initiate request, sealed where messages are.
+    fn initiate(&mut self) -> Result<Vec<u8>, ClientError> {
+        let dedicated = self.config.protection.as_ref().and_then(|protection| protection.dedicated.as_ref());
+        // In a release nothing is agreed on; it carries the same request.
+        let plain = association::initiate(dedicated.map(Key::bytes), self.config.conformance, self.config.longest);
+        let Some(ciphering) = &mut self.ciphering else { return Ok(plain) };
+        let mut information = vec![0x21];
+        data::write_octets(&ciphering.seal(&plain, Under::Global)?, &mut information);
+        Ok(information)
+    }
+
+    fn request_association(&mut self) -> Result<(), ClientError> {
+        self.phase = Phase::Associating;
+        let information = self.initiate()?;
+        let value = match &self.config.authentication {
+            Authentication::Low(password) => password,
+            _ => &self.config.challenge,
+        };
+        let title = self.ciphering.as_ref().map(|ciphering| ciphering.client_title);
+        let mechanism = self.config.authentication.mechanism();
+        let apdu = association::request(title.is_some(), title, mechanism, value, &information);
+        self.send(&apdu);
+        Ok(())
+    }
+
+    /// Frames a message.
+    fn send(&mut self, apdu: &[u8]) {
+        let frame = match &mut self.link {
+            Link::Hdlc(link) => link.send(apdu),
+            Link::Wrapper(link) => link.frame(apdu),
+        };
+        self.transmit.push_back(frame);
+    }
+
+    /// Seals and sends a question.
+    fn ask(&mut self, plain: Vec<u8>) -> Result<(), ClientError> {
+        let apdu = match &mut self.ciphering {
+            None => plain.clone(),
+            Some(ciphering) => {
+                let is_dedicated = self.config.protection.as_ref().is_some_and(|of| of.dedicated.is_some());
+                // Until the meter has proved itself, as the recordings of all implementations have it.
+                let (under, is_general) = match self.phase {
+                    Phase::Proving => (Under::Global, false),
+                    _ if is_dedicated => (Under::Dedicated, true),
+                    _ => (Under::Global, true),
+                };
+                let is_general = is_general && self.agreed.conformance.has(Conformance::GENERAL_PROTECTION);
+                let wrapping = if is_general { Wrapping::General(under) } else { Wrapping::Service(under) };
+                let sealed = ciphering.seal(&plain, under)?;
+                wrap(wrapping, plain.first().copied().unwrap_or_default(), ciphering.client_title, &sealed)
+            }
+        };
+        let limit = if self.agreed.longest == 0 { 0xFFFF } else { usize::from(self.agreed.longest) };
+        if apdu.len() > limit {
+            return Err(ClientError::TooLong { limit });
+        }
+        self.plain = plain;
+        self.send(&apdu);
+        Ok(())
+    }
+
+    /// Calls one of the few methods, its parameter in blocks where the meter takes no more at once.
+    fn call(&mut self, method: Method, parameter: Vec<u8>) -> Result<(), ClientError> {
+        if parameter.len() <= self.portion() {
+            return self.ask(apdu::action(method, &parameter));
+        }
+        self.outgoing = Some(Outgoing { method, parameter, start: 0, number: 0 });
+        self.call_next()
+    }
+
+    /// Most bytes of a parameter in one message: what is around them takes less than 80.
+    fn portion(&self) -> usize {
+        match self.agreed.longest {
+            0 => 0xFF00,
+            longest => usize::from(longest).saturating_sub(80).max(16),
+        }
+    }
+
+    fn call_next(&mut self) -> Result<(), ClientError> {
+        let portion = self.portion();
+        let Some(outgoing) = &mut self.outgoing else { return Err(ClientError::Unexpected { tag: 0xC7 }) };
+        let end = (outgoing.start + portion).min(outgoing.parameter.len());
+        outgoing.number += 1;
+        let part = &outgoing.parameter[outgoing.start..end];
+        let is_last = end == outgoing.parameter.len();
+        let plain = apdu::action_block(outgoing.method, part, outgoing.number, is_last);
+        outgoing.start = end;
+        self.ask(plain)
+    }
+
+    fn hear_link(&mut self, heard: Heard) -> Result<(), ClientError> {
+        match (heard, &self.phase) {
+            (_, Phase::Over) => Ok(()),
+            (Heard::Connected, Phase::Linking) => self.request_association(),
+            (Heard::Connected, _) => Ok(()),
+            (Heard::Disconnected, Phase::Unlinking) => {
+                self.phase = Phase::Over;
+                self.events.push_back(Event::Released);
+                Ok(())
+            }
+            (Heard::Disconnected, _) => Err(ClientError::LinkRefused),
+            // A general block of sealed blocks, of a sealed answer: never deeper.
+            (Heard::Message(apdu), _) => self.hear(&apdu, false, 4),
+        }
+    }
+
+    /// A message; `proven` if a tag held around it.
+    fn hear(&mut self, apdu: &[u8], proven: bool, depth: u8) -> Result<(), ClientError> {
+        let tag = *apdu.first().filter(|_| depth > 0).ok_or(DecodeError::Malformed { offset: 0 })?;
+        if tag == 0xE0 {
+            let Some((whole, proven)) = self.hear_block(apdu, proven)? else { return Ok(()) };
+            return self.hear(&whole, proven, depth - 1);
+        }
+        if let Some((sealed, under, title)) = unwrap(apdu)? {
+            let Some(ciphering) = self.ciphering.as_mut().filter(|_| !proven) else {
+                return Err(ClientError::Unexpected { tag });
+            };
+            if title.is_some_and(|title| Some(title) != ciphering.meter_title) {
+                return Err(DecodeError::TitleForeign.into());
+            }
+            let plain = ciphering.open(sealed, under)?;
+            return self.hear(&plain, true, depth - 1);
+        }
+        match (&self.phase, tag) {
+            // An unasked message is for whoever listens, not for us.
+            (_, 0x0F | 0xC2) => Ok(()),
+            (Phase::Associating, 0x61) => self.associated(apdu),
+            (Phase::Releasing, 0x63) => {
+                self.released();
+                Ok(())
+            }
+            (Phase::Associating | Phase::Proving | Phase::Asking(_), _) => {
+                let answer = apdu::answer(apdu)?;
+                if let Answer::Exception { state, service, expected } = answer {
+                    return self.excepted(state, service, expected);
+                }
+                if self.is_protected() && !proven {
+                    return Err(ClientError::ProtectionMissing);
+                }
+                self.answered(answer)
+            }
+            _ => Err(ClientError::Unexpected { tag }),
+        }
+    }
+
+    /// One general block; the message once it is whole.
+    fn hear_block(&mut self, apdu: &[u8], proven: bool) -> Result<Option<(Vec<u8>, bool)>, ClientError> {
+        let mut reader = data::Reader::new(apdu);
+        let (_, control, number, _) = (reader.u8()?, reader.u8()?, reader.u16()?, reader.u16()?);
+        let part = reader.octets()?;
+        let expected = self.general.number as u16 + 1;
+        if number != expected || expected == u16::MAX {
+            return Err(DecodeError::PartMissing { expected, found: number }.into());
+        }
+        let proven = proven && (number == 1 || self.general.proven);
+        self.general.add(part, proven)?;
+        if control & 0x80 != 0 {
+            return Ok(Some((std::mem::take(&mut self.general).bytes, proven)));
+        }
+        self.events.push_back(Event::Progress { bytes: self.general.bytes.len() });
+        // Streaming: more comes without being asked for.
+        if control & 0x40 == 0 {
+            let mut request = vec![0xE0, 0x81];
+            request.extend(number.to_be_bytes());
+            request.extend(number.to_be_bytes());
+            request.push(0);
+            if proven { self.ask(request)? } else { self.send(&request) }
+        }
+        Ok(None)
+    }
+
+    fn associated(&mut self, apdu: &[u8]) -> Result<(), ClientError> {
+        let response = association::response(apdu)?;
+        if response.result != 0 {
+            let (result, diagnostic) = (response.result, response.diagnostic);
+            return Err(ClientError::AssociationRefused { result, diagnostic });
+        }
+        let information = &response.information;
+        let agreed = match &mut self.ciphering {
+            None => association::agreed(information)?,
+            // An error needs no proof: it gives nothing.
+            Some(_) if information.first() == Some(&0x0E) => association::agreed(information)?,
+            Some(ciphering) => {
+                let title = response.title.or(ciphering.meter_title).ok_or(DecodeError::TitleMissing)?;
+                if ciphering.meter_title.is_some_and(|pinned| pinned != title) || title == ciphering.client_title {
+                    return Err(DecodeError::TitleForeign.into());
+                }
+                ciphering.meter_title = Some(title);
+                let mut reader = data::Reader::new(information);
+                if reader.u8()? != 0x28 {
+                    return Err(ClientError::ProtectionMissing);
+                }
+                let sealed = reader.octets()?;
+                association::agreed(&ciphering.open(sealed, Under::Global)?)?
+            }
+        };
+        self.agreed = agreed;
+        if self.config.authentication.mechanism() <= 1 {
+            self.phase = Phase::Ready;
+            self.events.push_back(Event::Associated(agreed));
+            return Ok(());
+        }
+        if response.challenge == self.config.challenge {
+            return Err(ClientError::ChallengeReflected);
+        }
+        if !(8..=64).contains(&response.challenge.len()) {
+            return Err(ClientError::AuthenticationWrong);
+        }
+        self.meter_challenge = response.challenge;
+        self.phase = Phase::Proving;
+        self.prove()
+    }
+
+    /// Third step: our proof.
+    fn prove(&mut self) -> Result<(), ClientError> {
+        let theirs = self.meter_challenge.clone();
+        let ours = &self.config.challenge;
+        let Some(ciphering) = &mut self.ciphering else { return Err(ClientError::KeyMissing) };
+        let (client, meter) = (ciphering.client_title, ciphering.meter_title.ok_or(DecodeError::TitleMissing)?);
+        let proof = match &self.config.authentication {
+            Authentication::Sha256(secret) => {
+                Sha256::digest([secret, &client[..], &meter, &theirs, ours].concat()).to_vec()
+            }
+            Authentication::Ecdsa { signing, .. } => {
+                let message = [&client[..], &meter, &theirs, ours].concat();
+                signing.sign(ciphering.suite, &message).ok_or(ClientError::KeyMissing)?
+            }
+            // A counter of its own: tag and message must not share a nonce.
+            _ => {
+                let counter = ciphering.counter()?;
+                ciphering.proof(client, counter, &theirs)
+            }
+        };
+        let mut parameter = vec![9];
+        data::write_octets(&proof, &mut parameter);
+        self.ask(apdu::action(Method::ProveOurselves, &parameter))
+    }
+
+    /// Fourth step: the meter's proof.
+    fn proven(&self, proof: &[u8]) -> Result<(), ClientError> {
+        let (ours, theirs) = (&self.config.challenge, &self.meter_challenge);
+        let Some(ciphering) = &self.ciphering else { return Err(ClientError::KeyMissing) };
+        let (client, meter) = (ciphering.client_title, ciphering.meter_title.ok_or(DecodeError::TitleMissing)?);
+        let holds = match &self.config.authentication {
+            Authentication::Sha256(secret) => {
+                is_same(&Sha256::digest([secret, &meter[..], &client, ours, theirs].concat()), proof)
+            }
+            Authentication::Ecdsa { meter: public, .. } => {
+                let message = [&meter[..], &client, ours, theirs].concat();
+                curve::is_signed(ciphering.suite, public, &message, proof)
+            }
+            _ => match proof {
+                [_, a, b, c, d, ..] => {
+                    let counter = u32::from_be_bytes([*a, *b, *c, *d]);
+                    is_same(&ciphering.proof(meter, counter, ours), proof)
+                }
+                _ => false,
+            },
+        };
+        if holds { Ok(()) } else { Err(ClientError::AuthenticationWrong) }
+    }
+
+    fn excepted(&mut self, state: u8, service: u8, expected: Option<u32>) -> Result<(), ClientError> {
+        let refused = Err(ClientError::Exception { state, service });
+        let (Some(ciphering), Some(expected)) = (&mut self.ciphering, expected) else { return refused };
+        // Once, and only upwards: the exception is not proven, and a counter must never come twice under a key.
+        if self.resynchronised || expected <= ciphering.counters.start {
+            return refused;
+        }
+        if expected >= ciphering.counters.end {
+            return Err(ClientError::CounterBehind { expected });
+        }
+        ciphering.counters.start = expected;
+        self.resynchronised = true;
+        match self.phase {
+            Phase::Associating => self.request_association(),
+            Phase::Proving => self.prove(),
+            _ => {
+                let plain = std::mem::take(&mut self.plain);
+                self.ask(plain)
+            }
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) -> Result<(), ClientError> {
+        match answer {
+            Answer::Block { is_get, is_last, number, part } => {
+                let expected = self.answer.number + 1;
+                if number != expected {
+                    let short = |number: u32| number.min(0xFFFF) as u16;
+                    return Err(DecodeError::PartMissing { expected: short(expected), found: short(number) }.into());
+                }
+                if is_get != matches!(self.phase, Phase::Asking(Question::Get(_))) {
+                    return Err(ClientError::Unexpected { tag: if is_get { 0xC4 } else { 0xC7 } });
+                }
+                self.answer.add(&part, true)?;
+                self.events.push_back(Event::Progress { bytes: self.answer.bytes.len() });
+                if !is_last {
+                    return self.ask(if is_get { apdu::get_next(number) } else { apdu::action_next(number) });
+                }
+                let bytes = std::mem::take(&mut self.answer).bytes;
+                match self.phase {
+                    Phase::Asking(Question::Get(1)) => self.finish(Answer::Got(vec![Ok(data::Data::read(&bytes)?)])),
+                    Phase::Asking(Question::Get(_)) => self.finish(Answer::Got(apdu::got_list(&bytes)?)),
+                    // Some send the result first, some only what it gives back.
+                    _ => match apdu::done(&bytes) {
+                        Ok(done) => self.finish(done),
+                        Err(_) => self.finish(Answer::Done(Some(data::Data::read(&bytes)?))),
+                    },
+                }
+            }
+            Answer::BlockTaken(number) => match &self.outgoing {
+                Some(outgoing) if outgoing.number == number && outgoing.start < outgoing.parameter.len() => {
+                    self.call_next()
+                }
+                _ => Err(ClientError::Unexpected { tag: 0xC7 }),
+            },
+            whole => self.finish(whole),
+        }
+    }
+
+    /// A whole answer.
+    fn finish(&mut self, answer: Answer) -> Result<(), ClientError> {
+        let event = match (&self.phase, answer) {
+            (Phase::Proving, Answer::Done(proof)) => {
+                let proof = proof.as_ref().and_then(data::Data::bytes).ok_or(ClientError::AuthenticationWrong)?;
+                self.proven(proof)?;
+                Event::Associated(self.agreed)
+            }
+            (Phase::Asking(Question::Get(count)), Answer::Got(got)) => {
+                if got.len() != *count && !matches!(got[..], [Err(_)]) {
+                    return Err(ClientError::Unexpected { tag: 0xC4 });
+                }
+                Event::Got(got)
+            }
+            (Phase::Asking(Question::Transfer), Answer::Done(_)) => Event::KeysTaken,
+            (Phase::Asking(Question::Agree(id, ephemeral, public)), Answer::Done(answer)) => {
+                let Some(ciphering) = &self.ciphering else { return Err(ClientError::KeyMissing) };
+                let titles = (ciphering.client_title, ciphering.meter_title.ok_or(DecodeError::TitleMissing)?);
+                let key = security_setup::accept(ciphering.suite, *id, ephemeral, public, titles, answer.as_ref())?;
+                Event::KeyAgreed(*id, key)
+            }
+            _ => return Err(ClientError::Unexpected { tag: 0xC4 }),
+        };
+        self.phase = Phase::Ready;
+        self.outgoing = None;
+        self.answer = Incoming::default();
+        self.resynchronised = false;
+        self.events.push_back(event);
+        Ok(())
+    }
+
+    fn released(&mut self) {
+        if let Link::Hdlc(link) = &mut self.link {
+            self.transmit.push_back(link.disconnect());
+            self.phase = Phase::Unlinking;
+        } else {
+            self.phase = Phase::Over;
+            self.events.push_back(Event::Released);
+        }
+    }
+}
+
+impl Incoming {
+    fn add(&mut self, part: &[u8], proven: bool) -> Result<(), ClientError> {
+        if self.bytes.len() + part.len() > MAX_MESSAGE {
+            return Err(DecodeError::TooLong { limit: MAX_MESSAGE }.into());
+        }
+        self.bytes.extend(part);
+        self.number += 1;
+        self.proven = proven;
+        Ok(())
+    }
+}
+
+/// Compares without telling by its time where two differ.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (one, other)| sum | (one ^ other)) == 0
+}
