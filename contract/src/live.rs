@@ -121,12 +121,16 @@ pub enum Finding {
     KeyWrong,
     /// Just started.
     Listening,
+    /// The device's owner has not switched its local interface on.
+    NotEnabled,
     /// No such port, host or file.
     NotFound,
     /// The connection is refused or closed by the other side.
     NotReachable,
     /// The operating system does not let us open the port.
     NotAllowed,
+    /// The device was never paired, or no longer accepts the pairing.
+    PairingNeeded,
     /// Somebody else holds the port.
     PortBusy,
     /// Frames come, but authentication fails or a counter repeats: none enters the books.
@@ -135,6 +139,8 @@ pub enum Finding {
     Silent,
     /// Bytes come, but in no known language: wrong speed or another protocol.
     Unrecognised,
+    /// Something answers in the paired device's place.
+    Untrusted,
 }
 
 /// A metering point and the last it said.

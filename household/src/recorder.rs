@@ -433,7 +433,10 @@ fn finding(health: &Health) -> Finding {
     match (health.state, health.problem) {
         (_, Some(LinkProblem::Busy)) => Finding::PortBusy,
         (_, Some(LinkProblem::Denied)) => Finding::NotAllowed,
+        (_, Some(LinkProblem::NotEnabled)) => Finding::NotEnabled,
         (_, Some(LinkProblem::NotFound)) => Finding::NotFound,
+        (_, Some(LinkProblem::PairingNeeded)) => Finding::PairingNeeded,
+        (_, Some(LinkProblem::Untrusted)) => Finding::Untrusted,
         (_, Some(LinkProblem::Closed | LinkProblem::Refused)) => Finding::NotReachable,
         (LinkState::Ended, _) => Finding::FileEnded,
         _ if health.key == KeyState::Needed => Finding::KeyNeeded,

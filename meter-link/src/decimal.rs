@@ -67,6 +67,15 @@ impl Decimal {
         (mantissa.unsigned_abs() < 10_u64.pow(18)).then_some(Self { mantissa, places: 0 })
     }
 
+    /// The exact sum, with the places of the longer number. `None` when it overflows.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        let places = self.places.max(other.places);
+        let aligned =
+            |number: Self| number.mantissa.checked_mul(10_i64.checked_pow(u32::from(places - number.places))?);
+        let mantissa = aligned(self)?.checked_add(aligned(other)?)?;
+        (mantissa.unsigned_abs() < 10_u64.pow(18)).then_some(Self { mantissa, places })
+    }
+
     /// The value in thousandths, rounded toward zero (a register never shows energy that it has not counted yet).
     /// `None` when it overflows.
     pub fn thousandths(self) -> Option<i64> {

@@ -82,6 +82,9 @@ pub enum DecodeError {
     /// No key opens the frame: its authentication tag does not match.
     #[error("authentication tag does not match: wrong key, or bytes changed on the way")]
     KeyWrong,
+    /// A well-formed message that holds no measurement: settings, a device's description.
+    #[error("message holds no measurement")]
+    NoReading,
     /// The opened text is no telegram.
     #[error("opened text is no telegram: wrong key")]
     NoTelegram,
@@ -137,6 +140,7 @@ impl DecodeError {
             Self::LineChecksum { .. } => "line_checksum",
             Self::Malformed { .. } => "malformed",
             Self::MessageChecksum { .. } => "message_checksum",
+            Self::NoReading => "no_reading",
             Self::NoTelegram => "no_telegram",
             Self::PartMissing { .. } => "part_missing",
             Self::Replayed { .. } => "replayed",

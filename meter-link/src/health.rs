@@ -94,14 +94,20 @@ pub enum LinkProblem {
     Closed,
     /// The program may not open the port.
     Denied,
+    /// The device answers, but its owner has not switched its local interface on.
+    NotEnabled,
     /// The name, address, file or port does not exist.
     NotFound,
+    /// The device was never paired, or no longer accepts the pairing.
+    PairingNeeded,
     /// The other side refuses connections.
     Refused,
     /// No byte within ten seconds.
     Silent,
     /// Bytes arrive, but no frame of a known protocol.
     Unrecognised,
+    /// Something answers in the paired device's place: its certificate is another one.
+    Untrusted,
 }
 
 /// Whether a meter's key is there and right.

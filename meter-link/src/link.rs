@@ -2,6 +2,8 @@
 //!
 //! The address is plain data and part of the core; opening one needs the feature of its kind.
 
+#[cfg(feature = "http")]
+mod bridge;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "serial")]
@@ -13,6 +15,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+#[cfg(feature = "http")]
+pub use bridge::BridgeLink;
+
+use crate::bridge::Kind;
 #[cfg(feature = "task")]
 use crate::health::LinkProblem;
 
@@ -37,6 +43,8 @@ impl Link {
     #[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only serial lines have settings"))]
     pub(crate) async fn open(address: &Address, settings: usize) -> Result<Self, LinkProblem> {
         match address {
+            // Gives bodies, not bytes: see `BridgeLink`.
+            Address::Bridge { .. } => Err(LinkProblem::NotFound),
             #[cfg(feature = "file")]
             Address::File(path) => file::open(path).await.map(Self::File),
             #[cfg(feature = "serial")]
@@ -112,6 +120,15 @@ pub(crate) fn problem(error: &std::io::Error) -> LinkProblem {
 /// Where a meter is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
+    /// A network meter or bridge: `homewizard://host`, `glow://host:port`.
+    Bridge {
+        /// How it is spoken to.
+        kind: Kind,
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
     /// A recorded file: `file:capture.txt`.
     File(PathBuf),
     /// A serial port or pseudo-terminal: `serial:/dev/ttyUSB0`.
@@ -129,12 +146,19 @@ impl FromStr for Address {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected serial:/dev/…, tcp://host:port or file:path";
+        const EXPECTED: &str = "expected serial:/dev/…, tcp://host:port, homewizard://host or file:path";
         if let Some(path) = text.strip_prefix("serial:").filter(|path| !path.is_empty()) {
             return Ok(Self::Serial(path.into()));
         }
         if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
             return Ok(Self::File(path.into()));
+        }
+        for kind in Kind::ALL {
+            let Some(rest) = text.strip_prefix(kind.scheme()).and_then(|rest| rest.strip_prefix("://")) else {
+                continue;
+            };
+            let (host, port) = host_and_port(rest.trim_end_matches('/')).ok_or(EXPECTED)?;
+            return Ok(Self::Bridge { kind, host, port: port.unwrap_or(kind.port()) });
         }
         let (host, port) = text.strip_prefix("tcp://").and_then(|rest| rest.rsplit_once(':')).ok_or(EXPECTED)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -145,9 +169,31 @@ impl FromStr for Address {
     }
 }
 
+/// `host`, `host:port`, `[address]` or `[address]:port`. Nothing that would end the host in a URL is one.
+fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
+        }
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'%');
+    let port = match port {
+        Some(port) => Some(port.parse().ok()?),
+        None => None,
+    };
+    (!host.is_empty() && host.bytes().all(is_host)).then(|| (host.to_owned(), port))
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Bridge { kind, host, port } => {
+                write!(formatter, "{}://", kind.scheme())?;
+                if host.contains(':') { write!(formatter, "[{host}]") } else { formatter.write_str(host) }?;
+                if *port == kind.port() { Ok(()) } else { write!(formatter, ":{port}") }
+            }
             Self::File(path) => write!(formatter, "file:{}", path.display()),
             Self::Serial(path) => write!(formatter, "serial:{}", path.display()),
             Self::Tcp { host, port } if host.contains(':') => write!(formatter, "tcp://[{host}]:{port}"),
@@ -162,14 +208,37 @@ mod tests {
 
     #[test]
     fn prints_what_it_read() {
-        for text in ["serial:/dev/ttyUSB0", "tcp://p1.lan:2001", "tcp://[fe80::1]:23", "file:/tmp/a b.txt"] {
+        for text in [
+            "serial:/dev/ttyUSB0",
+            "tcp://p1.lan:2001",
+            "tcp://[fe80::1]:23",
+            "file:/tmp/a b.txt",
+            "homewizard://p1meter.lan",
+            "homewizard2://[fe80::1]",
+            "glow://broker.lan:1884",
+            "sep2://192.0.2.7",
+            "sunspec://[fe80::1]:1502",
+        ] {
             assert_eq!(text.parse::<Address>().map(|address| address.to_string()).as_deref(), Ok(text));
         }
     }
 
     #[test]
     fn says_what_it_expects() {
-        for text in ["", "serial:", "tcp://host", "tcp://:1", "tcp://host:99999", "/dev/ttyUSB0"] {
+        for text in [
+            "",
+            "serial:",
+            "tcp://host",
+            "tcp://:1",
+            "tcp://host:99999",
+            "/dev/ttyUSB0",
+            "homewizard://",
+            "homewizard:host",
+            "shelly://host:http",
+            "shelly://user@host",
+            "tasmota://host/cm?cmnd=Power",
+            "glow://[fe80::1",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

@@ -4,11 +4,15 @@
 //! listens any more, or at the end of a recorded file. It never hammers a port: after a break it waits, longer each time,
 //! with some chance in it so that many displays behind one bridge do not come back together.
 
+#[cfg(feature = "http")]
+mod bridge;
+
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::bridge::Secret;
 use crate::error::DecodeError;
 use crate::health::{Health, KeyState, LinkProblem, LinkState};
 use crate::link::{Address, Link};
@@ -42,6 +46,8 @@ pub struct Config {
     pub address: Address,
     /// Keys to try on an encrypting meter, newest first.
     pub keys: Vec<KeyPair>,
+    /// Proof of a pairing, for a bridge that asks for one.
+    pub secret: Option<Secret>,
 }
 
 /// What a meter's task tells.
@@ -79,6 +85,11 @@ pub async fn run(config: Config, events: mpsc::Sender<MeterEvent>) {
         recognised: 0,
         events,
     };
+    #[cfg(feature = "http")]
+    if let Address::Bridge { kind, .. } = config.address {
+        let _ = task.serve_bridge(&config, kind).await;
+        return;
+    }
     // The only way out is that nobody listens; there is nobody to tell.
     let _ = task.serve(&config).await;
 }

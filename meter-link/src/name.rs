@@ -79,6 +79,7 @@ const fn by_code(obis: Obis, medium: Option<Medium>) -> &'static str {
         (1, 15, 8, _) => "absolute_energy",
         (1, 16, 8, _) => "net_energy",
         (1, 16, 24, 0) => "net_demand",
+        (1, 90, 7, 0) => "current_sum",
         (1, 31, 4, 0) => "current_threshold_l1",
         (1, 51, 4, 0) => "current_threshold_l2",
         (1, 71, 4, 0) => "current_threshold_l3",

@@ -30,7 +30,7 @@ struct Told {
 impl Told {
     fn start(address: Address, keys: Vec<KeyPair>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        Self { events, task: tokio::spawn(run(Config { address, keys }, sender)) }
+        Self { events, task: tokio::spawn(run(Config { address, keys, secret: None }, sender)) }
     }
 
     async fn next(&mut self) -> MeterEvent {

@@ -86,13 +86,16 @@ pub(crate) const fn finding(finding: Finding) -> &'static str {
         Finding::KeyNeeded => "key-needed",
         Finding::KeyWrong => "key-wrong",
         Finding::Listening => "listening",
+        Finding::NotEnabled => "not-enabled",
         Finding::NotFound => "not-found",
         Finding::NotReachable => "not-reachable",
         Finding::NotAllowed => "not-allowed",
+        Finding::PairingNeeded => "pairing-needed",
         Finding::PortBusy => "port-busy",
         Finding::Rejected => "rejected",
         Finding::Silent => "silent",
         Finding::Unrecognised => "unrecognised",
+        Finding::Untrusted => "untrusted",
     }
 }
 

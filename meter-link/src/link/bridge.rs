@@ -1,0 +1,48 @@
+//! Network meters and bridges as a link: asks at the device's pace, or waits for what it pushes, and hands on whole bodies.
+//!
+//! Knows how a device is spoken to, not what its bodies mean. Every body is bounded by [`crate::bridge::MAX_BODY`], every
+//! wait for an answer by [`web::ANSWER`]. Never opens itself again: after a problem the task decides when.
+
+mod polled;
+mod web;
+
+use super::Address;
+use crate::bridge::{Kind, Secret};
+use crate::health::LinkProblem;
+
+/// An open bridge.
+#[derive(Debug)]
+pub struct BridgeLink(Way);
+
+/// How bodies come.
+#[derive(Debug)]
+enum Way {
+    Polled(polled::Polled),
+}
+
+impl BridgeLink {
+    /// Reaches the device and finds out what it offers. The error says whether and why a person is needed.
+    pub async fn open(address: &Address, _secret: Option<&Secret>) -> Result<Self, LinkProblem> {
+        let Address::Bridge { kind, host, port } = address else { return Err(LinkProblem::NotFound) };
+        Ok(Self(match kind {
+            Kind::HomeWizard | Kind::Shelly | Kind::Tasmota => {
+                Way::Polled(polled::Polled::open(*kind, host, *port).await?)
+            }
+            _ => return Err(LinkProblem::NotFound),
+        }))
+    }
+
+    /// Waits for the next body. After an error the link is spent.
+    pub async fn next(&mut self) -> Result<Vec<u8>, LinkProblem> {
+        match &mut self.0 {
+            Way::Polled(polled) => polled.next().await,
+        }
+    }
+
+    /// Whether what comes is known to come, unchanged, from the device that was paired.
+    pub const fn is_pinned(&self) -> bool {
+        match &self.0 {
+            Way::Polled(_) => false,
+        }
+    }
+}
