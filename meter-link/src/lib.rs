@@ -5,9 +5,8 @@
 //! only `meter` reads a clock.
 //!
 //! Features: `client` adds `dlms_client`, which asks meters over DLMS/COSEM, and brings elliptic curves for it;
-//! `serial`, `tcp` and `file` each add one link; `task` (switched on by them) adds `meter`, which joins a
-//! Features: `serial`, `tcp`, `file` and `http` (network meters and bridges) each add one link; `task` (switched on by them) adds `meter`, which joins a
-//! link and a protocol.
+//! `serial`, `tcp`, `file` and `http` (network meters and bridges) each add one link; `task` (switched on by them) adds
+//! `meter`, which joins a link and a protocol.
 
 pub mod bridge;
 pub mod checksum;
