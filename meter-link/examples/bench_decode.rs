@@ -13,11 +13,15 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use meter_link::obis::Obis;
 use meter_link::p1;
 use meter_link::p1::print::{Ending, print};
-use meter_link::reading::{Flow, Phase, Quantity, Reading, Trust};
+use meter_link::reading::{Flow, Phase, Quantity, Reading, Trust, Unit};
 use meter_link::security::KeyPair;
 use meter_link::security::cipher::{Cipher, nonce};
+use meter_link::sml;
+use meter_link::sml::message::{Entry, Item, List, Number, Time, Value};
+use meter_link::sml::print::Checksums;
 
 /// Passes; the fastest of each side counts, since all else on the machine only slows.
 const PASSES: u32 = 15;
@@ -29,6 +33,8 @@ fn main() {
     p1_owned();
     p1_unlike();
     p1_sealed();
+    sml();
+    sml_corpus();
 }
 
 /// One side of a comparison. The first one given is ours.
@@ -324,6 +330,165 @@ fn telegram_saying(second: u32, text: &str) -> Vec<u8> {
         format!("0-1:24.2.1(261023{hour:02}{:02}10S)(01569.646*m3)", minute / 5 * 5),
     ];
     print(b"MAD5\\2M550T-1011", lines.iter().map(String::as_bytes), Ending::Checksum)
+}
+
+/// Files in one pass: an hour and a quarter of a meter that sends each second.
+const FILES: u32 = 4_320;
+
+/// A modern meter with its PIN entered, each file different.
+fn sml() {
+    let bytes: Vec<u8> = (0..FILES).flat_map(sml_file).collect();
+    compare_sml("sml", &bytes);
+}
+
+/// What the public captures hold, where they are beside the project: all of them over and over, less what `sml-rs` cannot
+/// read.
+fn sml_corpus() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus/sml");
+    let captures: Vec<Vec<u8>> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "bin"))
+        .filter_map(|entry| std::fs::read(entry.path()).ok())
+        .collect();
+    if captures.is_empty() {
+        println!("bench decode sml-corpus not run: the corpus is not beside the project");
+        return;
+    }
+    compare_sml("sml-corpus", &captures.concat().repeat(10));
+}
+
+fn compare_sml(what: &str, bytes: &[u8]) {
+    let side = |name, does, pass| Side { name, does, bytes, pass };
+    compare(
+        what,
+        &[
+            side("ours", "framing, checksums, all values exact with unit, direction and meaning", sml_here),
+            side("sml-rs", "framing, checksums, its complete parser", sml_rs),
+        ],
+    );
+    compare(
+        &format!("{what}-walk"),
+        &[
+            side("ours", "framing, checksums, each entry as sent", sml_walk),
+            side("sml-rs", "framing, checksums, its complete parser", sml_rs),
+        ],
+    );
+}
+
+fn sml_here(bytes: &[u8]) -> Sum {
+    let mut sum = Sum::default();
+    let mut decoder = sml::Decoder::new();
+    for mut chunk in bytes.chunks(CHUNK) {
+        while !chunk.is_empty() {
+            let taken = decoder.handle_bytes(chunk);
+            chunk = &chunk[taken..];
+            while let Some(reading) = decoder.poll() {
+                let Ok(reading) = black_box(reading) else { continue };
+                assert_eq!(reading.trust, Trust::Checked);
+                sum.frames += 1;
+                for value in reading.values.iter().filter(|value| value.unit == Unit::Watt) {
+                    sum.watts += value.value.mantissa.unsigned_abs();
+                }
+            }
+        }
+    }
+    sum
+}
+
+fn sml_walk(bytes: &[u8]) -> Sum {
+    let mut sum = Sum::default();
+    let mut framer = sml::transport::Framer::default();
+    for mut chunk in bytes.chunks(CHUNK) {
+        while !chunk.is_empty() {
+            let taken = framer.handle_bytes(chunk);
+            chunk = &chunk[taken..];
+            while let Some(frame) = framer.poll_frame() {
+                let Ok(frame) = frame else { continue };
+                sml::message::walk(&frame, |item| match black_box(item) {
+                    Item::List(_) => sum.frames += 1,
+                    Item::Entry(Entry { unit: Some(WATT), value, .. }, _) => match value {
+                        Value::Signed(number) => sum.watts += number.value.unsigned_abs(),
+                        Value::Unsigned(number) => sum.watts += number.value,
+                        _ => (),
+                    },
+                    _ => (),
+                });
+            }
+        }
+    }
+    sum
+}
+
+/// As the unit is numbered on the wire.
+const WATT: u8 = 27;
+
+fn sml_rs(bytes: &[u8]) -> Sum {
+    use sml_rs::parser::common::Value;
+    use sml_rs::parser::complete::{MessageBody, parse};
+    let mut sum = Sum::default();
+    let mut frames = sml_rs::transport::decode_streaming::<Vec<u8>>(bytes);
+    while let Some(frame) = frames.next() {
+        let Ok(frame) = frame else { continue };
+        let file = black_box(parse(frame).expect("the peer's grammar"));
+        for message in &file.messages {
+            let MessageBody::GetListResponse(list) = &message.message_body else { continue };
+            sum.frames += 1;
+            for entry in list.val_list.iter().filter(|entry| entry.unit == Some(WATT)) {
+                sum.watts += match entry.value {
+                    Value::I8(value) => u64::from(value.unsigned_abs()),
+                    Value::I16(value) => u64::from(value.unsigned_abs()),
+                    Value::I32(value) => u64::from(value.unsigned_abs()),
+                    Value::I64(value) => value.unsigned_abs(),
+                    Value::U8(value) => u64::from(value),
+                    Value::U16(value) => u64::from(value),
+                    Value::U32(value) => u64::from(value),
+                    Value::U64(value) => value,
+                    Value::Bool(_) | Value::Bytes(_) | Value::List(_) => 0,
+                };
+            }
+        }
+    }
+    sum
+}
+
+/// One file with each kind of value; its numbers move as a home's do.
+fn sml_file(second: u32) -> Vec<u8> {
+    const SERVER: &[u8] = b"\x0A\x01MAD\x00\x00\x00\x00\x01";
+    let entry = |c, d, e, unit, scaler, value| Entry {
+        obis: Obis::new(1, 0, c, d, e),
+        status: None,
+        time: None,
+        unit,
+        scaler,
+        value,
+    };
+    let signed = |value, width| Value::Signed(Number { value, width });
+    let unsigned = |value, width| Value::Unsigned(Number { value, width });
+    let power = i64::from(second * 7 % 3_000) - 900;
+    let register = entry(1, 8, 0, Some(30), Some(-1), unsigned(123_456_789 + u64::from(second), 8));
+    let entries = [
+        Entry {
+            obis: Obis { f: 1, ..Obis::new(1, 0, 96, 50, 1) },
+            ..entry(96, 50, 1, None, None, Value::Bytes(b"MAD"))
+        },
+        entry(96, 1, 0, None, None, Value::Bytes(SERVER)),
+        Entry { status: Some(Number { value: 0x1C_0104, width: 4 }), ..register },
+        entry(2, 8, 0, Some(30), Some(-1), signed(98_765_432, 5)),
+        entry(16, 7, 0, Some(WATT), Some(0), signed(power, 4)),
+        entry(36, 7, 0, Some(WATT), Some(0), signed(power / 3, 2)),
+        entry(56, 7, 0, Some(WATT), Some(0), signed(power / 2, 3)),
+        entry(76, 7, 0, Some(WATT), Some(0), signed(power / 100, 1)),
+        entry(32, 7, 0, Some(35), Some(-1), unsigned(2_290 + u64::from(second % 20), 2)),
+        entry(52, 7, 0, Some(35), Some(-1), unsigned(2_311, 3)),
+        entry(72, 7, 0, Some(35), Some(-1), unsigned(2_305, 4)),
+        entry(31, 7, 0, Some(33), Some(-2), unsigned(217, 1)),
+        entry(14, 7, 0, Some(44), Some(-1), signed(499, 8)),
+        Entry { obis: Obis::new(129, 129, 199, 130, 5), ..entry(0, 0, 0, None, None, Value::Bytes(&[0x5A; 48])) },
+    ];
+    let list = List { server: SERVER, time: Some(Time::Index(second)) };
+    sml::print::print(&list, &entries, Checksums::X25)
 }
 
 /// Counts every allocation of this program.

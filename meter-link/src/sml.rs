@@ -14,13 +14,15 @@ pub mod reading;
 pub mod transport;
 
 use crate::error::DecodeError;
-use crate::reading::Reading;
+use crate::reading::{Reading, Trust};
 use transport::Framer;
 
 /// Bytes in, readings out: one for each file that holds a list of values.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     framer: Framer,
+    /// The last reading; its memory serves the next.
+    reading: Reading,
     /// What was wrong with messages of the last file, told after its reading; the last is told first.
     pending: Vec<DecodeError>,
 }
@@ -28,7 +30,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder at the start of a stream, which may begin in the middle of a file.
     pub fn new() -> Self {
-        Self::default()
+        Self { framer: Framer::default(), reading: Reading::new("sml", Trust::Checked), pending: Vec::new() }
     }
 
     /// Takes bytes, as many as fit; gives how many. Poll until nothing comes, then hand in the rest.
@@ -43,26 +45,37 @@ impl Decoder {
 
     /// The link broke: half a file is forgotten.
     pub fn handle_break(&mut self) {
-        *self = Self::default();
+        self.framer = Framer::default();
+        self.pending.clear();
     }
 
     /// The next reading, or what became of a file or message that gave none. `None`: more bytes are needed.
     pub fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>> {
+        self.poll().map(|result| result.cloned())
+    }
+
+    /// The same, lent until the next poll: a file like the one before it then costs no allocation.
+    pub fn poll(&mut self) -> Option<Result<&Reading, DecodeError>> {
         loop {
             if let Some(error) = self.pending.pop() {
                 return Some(Err(error));
             }
-            match self.framer.poll_frame()? {
+            let Self { framer, reading, pending } = self;
+            let is_reading = match framer.poll_frame()? {
                 Err(error) => return Some(Err(error)),
-                Ok(frame) => {
-                    let reading = reading::interpret(&frame, |error| self.pending.push(error));
-                    self.pending.reverse();
-                    if let Some(reading) = reading {
-                        return Some(Ok(reading));
-                    }
-                }
+                Ok(frame) => reading::interpret(&frame, reading, |error| pending.push(error)),
+            };
+            pending.reverse();
+            if is_reading {
+                return Some(Ok(&self.reading));
             }
         }
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

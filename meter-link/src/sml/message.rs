@@ -147,6 +147,9 @@ struct Message<'a> {
     sent: u16,
 }
 
+/// Bytes of a message that closes a file, least and most: a transaction of 3 to 8 bytes, a tag of 2 or 4.
+const CLOSE_LENGTHS: (usize, usize) = (19, 26);
+
 /// Ends a message; also what fills up a frame.
 const END: u8 = 0;
 /// An element that is left out.
@@ -179,6 +182,11 @@ impl<'a> Cursor<'a> {
         self.expect_list(2)?;
         let Value::Unsigned(tag) = self.value()? else { return None };
         let body = self.at;
+        if tag.value == GET_LIST
+            && let Some(message) = self.list_from_the_back(start, body)
+        {
+            return Some(message);
+        }
         self.skip()?;
         let body_end = self.at;
         let Value::Unsigned(Number { value, width: ..=2 }) = self.value()? else { return None };
@@ -189,6 +197,23 @@ impl<'a> Cursor<'a> {
         let covered = &self.bytes[start..body_end];
         // Leading zeros may be left out, so the bytes are turned after they were read as a number.
         Some(Message { tag: tag.value, body, body_end, covered, sent: (value as u16).swap_bytes() })
+    }
+
+    /// A list, if its end is where the last message of the frame begins and its checksum holds there: saves walking it twice.
+    #[inline]
+    fn list_from_the_back(&mut self, start: usize, body: usize) -> Option<Message<'a>> {
+        let zeros = self.bytes.iter().rev().take_while(|byte| **byte == END).count();
+        let last = self.bytes.len() - zeros + 1;
+        for next in last.checked_sub(CLOSE_LENGTHS.1)?..=last - CLOSE_LENGTHS.0 {
+            let Some(&[0x63, low, high, END, 0x76]) = self.bytes.get(next.checked_sub(4)?..=next) else { continue };
+            let (body_end, sent) = (next - 4, u16::from_le_bytes([low, high]));
+            let covered = self.bytes.get(start..body_end)?;
+            if body_end > body && x25(covered) == sent {
+                self.at = next;
+                return Some(Message { tag: GET_LIST, body, body_end, covered, sent });
+            }
+        }
+        None
     }
 
     /// The time in an open message.
@@ -234,9 +259,8 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn entry(&mut self) -> Option<Entry<'a>> {
-        self.expect_list(7)?;
-        let &[0x07, a, b, c, d, e, f, ..] = self.bytes.get(self.at..)? else { return None };
-        self.at += 7;
+        let &[0x77, 0x07, a, b, c, d, e, f, ..] = self.bytes.get(self.at..)? else { return None };
+        self.at += 8;
         let obis = Obis { a, b, c, d, e, f };
         let status = match self.value()? {
             Value::Unsigned(status) => Some(status),
@@ -256,7 +280,11 @@ impl<'a> Cursor<'a> {
         };
         let value = self.value()?;
         // The signature.
-        self.skip()?;
+        if self.bytes.get(self.at) == Some(&ABSENT) {
+            self.at += 1;
+        } else {
+            self.skip()?;
+        }
         Some(Entry { obis, status, time, unit, scaler, value })
     }
 
@@ -266,6 +294,11 @@ impl<'a> Cursor<'a> {
         if self.bytes.get(self.at) == Some(&ABSENT) {
             self.at += 1;
             return Some(None);
+        }
+        // As most meters send it.
+        if let &[0x72, 0x62, 1, 0x65, a, b, c, d, ..] = self.bytes.get(self.at..)? {
+            self.at += 8;
+            return Some(Some(Time::Index(u32::from_be_bytes([a, b, c, d]))));
         }
         let start = self.at;
         let time = self.time_of_any_shape();
@@ -315,12 +348,30 @@ impl<'a> Cursor<'a> {
     }
 
     /// Any element.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self) -> Option<Value<'a>> {
-        if self.bytes.get(self.at) == Some(&ABSENT) {
+        let first = *self.bytes.get(self.at)?;
+        if first == ABSENT {
             self.at += 1;
             return Some(Value::Absent);
         }
+        // An integer with enough behind it to be read at one go.
+        if let (0x52..=0x59 | 0x62..=0x69, Some(rest)) = (first, self.bytes.get(self.at + 1..))
+            && let Some(eight) = rest.first_chunk::<8>()
+        {
+            let width = (first & 0x0F) - 1;
+            let shift = 64 - 8 * u32::from(width);
+            self.at += 1 + usize::from(width);
+            return Some(if first < 0x60 {
+                Value::Signed(Number { value: i64::from_be_bytes(*eight) >> shift, width })
+            } else {
+                Value::Unsigned(Number { value: u64::from_be_bytes(*eight) >> shift, width })
+            });
+        }
+        self.value_of_any_shape()
+    }
+
+    fn value_of_any_shape(&mut self) -> Option<Value<'a>> {
         let start = self.at;
         let (kind, length) = self.head()?;
         if kind == Kind::List {

@@ -46,46 +46,61 @@ struct Seen<'a> {
     is_exact: bool,
     opened: Option<MeterTime>,
     is_list: bool,
+    /// A bit for each code that may have come: most are told apart without a look at the values.
+    marks: u64,
 }
 
-/// Gives a file its meaning; `None` if no list of values survived. What was lost goes to `lost`, in the order sent.
-pub fn interpret(frame: &Frame<'_>, mut lost: impl FnMut(DecodeError)) -> Option<Reading> {
-    let mut reading = Reading::new("sml", Trust::Checked);
-    reading.country = Some(Country::De);
-    reading.values.reserve(16);
+/// Gives a file its meaning, in the memory of an earlier reading. Whether a list of values survived; if none did, the
+/// reading says nothing. What was lost goes to `lost`, in the order sent.
+pub fn interpret(frame: &Frame<'_>, reading: &mut Reading, mut lost: impl FnMut(DecodeError)) -> bool {
+    let mut equipment = clear(reading);
     let mut seen = Seen::default();
     walk(frame, |item| match item {
         Item::Dropped(error) => lost(error),
-        Item::Entry(entry, raw) => take(&mut reading, &mut seen, entry, raw),
+        Item::Entry(entry, raw) => take(reading, &mut seen, &entry, raw),
         Item::List(list) => {
             (seen.is_list, seen.server) = (true, list.server);
             reading.meter_time = reading.meter_time.or_else(|| instant(list.time?));
         }
         Item::Opened(time) => seen.opened = time.and_then(instant),
-        Item::Unclear(raw) => keep(&mut reading, None, raw),
+        Item::Unclear(raw) => keep(reading, None, raw),
     });
-    if !seen.is_list {
-        return None;
-    }
     reading.meter_time = reading.meter_time.or(seen.opened);
-    reading.equipment =
-        seen.equipment.or(Some(seen.server)).filter(|id| !id.is_empty()).map(|id| Equipment(hexadecimal(id)));
-    reading.identification = seen.maker.or_else(|| maker(seen.server)).map(text).unwrap_or_default();
+    let id = seen.equipment.unwrap_or(seen.server);
+    if !id.is_empty() {
+        push_hexadecimal(&mut equipment, id);
+        reading.equipment = Some(Equipment(equipment));
+    }
+    push_word(&mut reading.identification, seen.maker.or_else(|| maker(seen.server)).unwrap_or_default());
     direct(&mut reading.values, &seen);
-    let has = |of: fn(&Quantity) -> bool| reading.values.iter().any(|value| of(&value.quantity));
-    reading.reduced = !seen.is_exact
-        && has(|quantity| matches!(quantity, Quantity::ActiveEnergy(..)))
-        && !has(|quantity| matches!(quantity, Quantity::ActivePower(..) | Quantity::ByCode));
-    Some(reading)
+    let is_register = |value: &Measured| matches!(value.quantity, Quantity::ActiveEnergy(..));
+    reading.reduced = !seen.is_exact && !reading.values.is_empty() && reading.values.iter().all(is_register);
+    seen.is_list
+}
+
+/// A reading that says nothing, but keeps its memory; gives that of the identifier.
+fn clear(reading: &mut Reading) -> String {
+    let Reading { identification, equipment, values, not_understood, .. } = reading;
+    identification.clear();
+    values.clear();
+    not_understood.clear();
+    let mut memory = equipment.take().map(|equipment| equipment.0).unwrap_or_default();
+    memory.clear();
+    (reading.protocol, reading.country, reading.trust) = ("sml", Some(Country::De), Trust::Checked);
+    (reading.meter_time, reading.counter) = (None, None);
+    memory
 }
 
 /// Takes one entry into a reading.
-fn take<'a>(reading: &mut Reading, seen: &mut Seen<'a>, entry: Entry<'a>, raw: Raw<'a>) {
+fn take<'a>(reading: &mut Reading, seen: &mut Seen<'a>, entry: &Entry<'a>, raw: Raw<'a>) {
     seen.flow = seen.flow.or_else(|| quirks::flow(entry.status?.value));
-    let mended = Entry { value: mend(seen, &entry), ..entry };
     // A repeated code is another list's.
-    let is_repeated = reading.values.iter().any(|value| value.obis == entry.obis);
-    match if is_repeated { Said::NotUnderstood } else { read_entry(&mended) } {
+    let Obis { c, d, e, f, .. } = entry.obis;
+    let mark = 1_u64 << ((c.wrapping_mul(31) ^ d.wrapping_mul(7) ^ e ^ f) % 64);
+    let is_repeated = seen.marks & mark != 0 && reading.values.iter().any(|value| value.obis == entry.obis);
+    seen.marks |= mark;
+    let mended = mend(seen, entry);
+    match if is_repeated { Said::NotUnderstood } else { read_entry(entry, mended) } {
         Said::Equipment(id) => _ = seen.equipment.get_or_insert(id),
         Said::Maker(name) => _ = seen.maker.get_or_insert(name),
         Said::Nothing => (),
@@ -96,7 +111,7 @@ fn take<'a>(reading: &mut Reading, seen: &mut Seen<'a>, entry: Entry<'a>, raw: R
             }
             seen.is_unsigned |= entry.obis == NET_POWER && matches!(entry.value, Value::Unsigned(_));
             // What was sent stays beside what it means.
-            if mended.value != entry.value {
+            if mended != entry.value {
                 keep(reading, Some(entry.obis), raw);
             }
             reading.meter_time = reading.meter_time.or_else(|| instant(entry.time?));
@@ -113,8 +128,8 @@ fn mend<'a>(seen: &Seen<'a>, entry: &Entry<'a>) -> Value<'a> {
 }
 
 /// Gives one entry its meaning, without allocating.
-fn read_entry<'a>(entry: &Entry<'a>) -> Said<'a> {
-    let number = match entry.value {
+fn read_entry<'a>(entry: &Entry<'a>, value: Value<'a>) -> Said<'a> {
+    let number = match value {
         Value::Bytes(bytes) => return read_bytes(entry.obis, bytes),
         Value::Signed(number) => Some(number.value),
         Value::Unsigned(number) => i64::try_from(number.value).ok(),
@@ -186,7 +201,9 @@ fn direct(values: &mut [Measured], seen: &Seen<'_>) {
 
 fn keep(reading: &mut Reading, obis: Option<Obis>, raw: Raw<'_>) {
     if reading.not_understood.len() < MAX_KEPT {
-        reading.not_understood.push(NotUnderstood { obis, text: hexadecimal(raw.0) });
+        let mut text = String::new();
+        push_hexadecimal(&mut text, raw.0);
+        reading.not_understood.push(NotUnderstood { obis, text });
     }
 }
 
@@ -200,16 +217,22 @@ fn maker(server: &[u8]) -> Option<&[u8]> {
     .filter(|letters| letters.iter().all(u8::is_ascii_uppercase))
 }
 
-/// A maker's name; empty if it is no word.
-fn text(name: &[u8]) -> String {
-    let is_word = name.len() <= MAX_MAKER && name.iter().all(u8::is_ascii_alphabetic);
-    if is_word { name.iter().copied().map(char::from).collect() } else { String::new() }
+/// Appends a maker's name; nothing if it is no word.
+fn push_word(text: &mut String, name: &[u8]) {
+    if name.len() <= MAX_MAKER && name.iter().all(u8::is_ascii_alphabetic) {
+        text.extend(name.iter().copied().map(char::from));
+    }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
     const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 0x0F)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    for part in bytes.chunks(32) {
+        let mut digits = [[0; 2]; 32];
+        for (pair, byte) in digits.iter_mut().zip(part) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0x0F)]];
+        }
+        text.push_str(str::from_utf8(digits[..part.len()].as_flattened()).unwrap_or_default());
+    }
 }
 
 /// The instant of a time that is one.
