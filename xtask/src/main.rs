@@ -9,6 +9,7 @@ mod house;
 mod npm;
 mod packages;
 mod page;
+mod peers;
 mod run;
 mod secrets;
 mod step;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::house::House;
 use crate::packages::{self, PAGE, PROGRAM, TEST, WINDOW};
-use crate::{page, run, step};
+use crate::{page, peers, run, step};
 
 /// What has been counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,7 @@ struct Tally {
 /// Runs everything. The error says only that something failed; what, has been printed.
 pub(crate) fn test(house: &House) -> Result<(), String> {
     packages::install(&[PROGRAM, PAGE, WINDOW, TEST])?;
+    peers::install();
     page::build(house)?;
 
     let mut tally = Tally::default();
