@@ -4,6 +4,7 @@
 //! time-zone database and a reader abroad sees the home's own hours.
 
 use meter_link::country::RateName;
+use meter_link::diagnosis::Finding;
 use meter_link::health::Health;
 use meter_link::reading::{Flow, Phase, Trust};
 use meter_link::units::{Milliamperes, Millilitres, Millivolts, MilliwattHours, Milliwatts};
@@ -101,46 +102,6 @@ pub enum Role {
     Connection,
     /// What the home's own plant makes.
     Generation,
-}
-
-/// The answer to "why is there no data?", most telling first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finding {
-    /// Bytes arrive, but most frames fail their checksum: cable, noise or speed.
-    ChecksumFails,
-    /// The meter's clock is far off; readings carry the host's time.
-    ClockWrong,
-    /// Readings arrive.
-    Fine,
-    /// A recorded file was read to its end.
-    FileEnded,
-    /// The meter encrypts and no key is known.
-    KeyNeeded,
-    /// The key does not open what the meter sends.
-    KeyWrong,
-    /// Just started.
-    Listening,
-    /// The device's owner has not switched its local interface on.
-    NotEnabled,
-    /// No such port, host or file.
-    NotFound,
-    /// The connection is refused or closed by the other side.
-    NotReachable,
-    /// The operating system does not let us open the port.
-    NotAllowed,
-    /// The device was never paired, or no longer accepts the pairing.
-    PairingNeeded,
-    /// Somebody else holds the port.
-    PortBusy,
-    /// Frames come, but authentication fails or a counter repeats: none enters the books.
-    Rejected,
-    /// The link is open and no byte comes: port not activated, wrong cable, no request line.
-    Silent,
-    /// Bytes come, but in no known language: wrong speed or another protocol.
-    Unrecognised,
-    /// Something answers in the paired device's place.
-    Untrusted,
 }
 
 /// A metering point and the last it said.

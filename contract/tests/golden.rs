@@ -4,12 +4,13 @@ use contract::calls::{self, AddMeter, History, Request, Secret, SetMeterKey};
 use contract::error::{CallError, ErrorCode};
 use contract::history::{Amounts, Bucket, Fact, FactKind, HistoryReply, Period, Resolution};
 use contract::live::{
-    Capability, Clock, Finding, Home, Latest, MeterId, MeterState, PhaseState, PointId, PointKind, PointState,
-    PowerSpan, Recording, Register, Role, Snapshot, Today,
+    Capability, Clock, Home, Latest, MeterId, MeterState, PhaseState, PointId, PointKind, PointState, PowerSpan,
+    Recording, Register, Role, Snapshot, Today,
 };
 use contract::notice::{Notice, Numbered};
 use contract::scope::{Scope, Scopes};
 use meter_link::country::{Country, RateName};
+use meter_link::diagnosis::Finding;
 use meter_link::health::{Health, KeyState, LinkState};
 use meter_link::reading::{Flow, Phase, Trust};
 use meter_link::units::{Milliamperes, Millilitres, Millivolts, MilliwattHours, Milliwatts};

@@ -87,7 +87,7 @@ async fn read(household: Household, meter: MeterId, address: String, keys: Vec<K
         }
     };
     let (events, mut told) = mpsc::channel(EVENTS);
-    let task = meter_link::meter::run(Config { address, keys, secret: None }, events);
+    let task = meter_link::meter::run(Config { address, keys, counters: Vec::new(), secret: None }, events);
     let forward = async {
         while let Some(event) = told.recv().await {
             household.hear(meter, event).await;

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use contract::calls::AddMeter;
 use contract::error::{CallError, ErrorCode};
-use contract::live::{Finding, Home, MeterId, MeterState, PointKind, Recording, Role, Today};
+use contract::live::{Home, MeterId, MeterState, PointKind, Recording, Role, Today};
 use contract::notice::Notice;
 use jiff::Timestamp;
-use meter_link::health::{Health, KeyState, LinkProblem, LinkState};
+use meter_link::diagnosis::{Finding, diagnose};
+use meter_link::health::Health;
 use meter_link::meter::{Arrived, MeterEvent};
 use meter_link::reading::{Medium, Reading};
 use meter_link::security::KeyPair;
@@ -30,8 +31,6 @@ use point::Point;
 
 /// Readings that wait while the disk is full: an hour of one a second.
 const WAITING_ROOM: usize = 3_600;
-/// A meter's clock further off than this is not believed: no time zone mistake is smaller, no honest drift larger.
-const CLOCK_TOLERANCE: i64 = 600_000;
 
 /// What the recorder is asked to do.
 #[derive(Debug)]
@@ -110,6 +109,7 @@ impl Recorder {
                 Command::AddMeter(request, reply) => drop(reply.send(self.add_meter(&request))),
                 Command::Event(meter, MeterEvent::Health(health)) => self.hear_health(meter, *health),
                 Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear_reading(meter, arrived),
+                Command::Event(_, MeterEvent::Refused(_)) => (),
                 Command::RemoveMeter(meter, reply) => drop(reply.send(self.remove_meter(meter))),
                 Command::SetMeterKey(meter, keys, reply) => drop(reply.send(self.set_meter_key(meter, &keys))),
                 Command::SetZone(zone, reply) => drop(reply.send(self.set_zone(&zone))),
@@ -221,7 +221,7 @@ impl Recorder {
     fn hear_health(&self, id: MeterId, health: Health) {
         self.live.change(|state| {
             let meter = state.meters.get_mut(&id)?;
-            meter.finding = finding(&health);
+            meter.finding = diagnose(&health);
             meter.health = health;
             Some(Notice::Meter(Box::new(meter.clone())))
         });
@@ -426,31 +426,6 @@ fn attach(
     }
     points.push(Point::create(transaction, kind, meter)?);
     Ok(points.len() - 1)
-}
-
-/// What to look at first when no data comes.
-fn finding(health: &Health) -> Finding {
-    match (health.state, health.problem) {
-        (_, Some(LinkProblem::Busy)) => Finding::PortBusy,
-        (_, Some(LinkProblem::Denied)) => Finding::NotAllowed,
-        (_, Some(LinkProblem::NotEnabled)) => Finding::NotEnabled,
-        (_, Some(LinkProblem::NotFound)) => Finding::NotFound,
-        (_, Some(LinkProblem::PairingNeeded)) => Finding::PairingNeeded,
-        (_, Some(LinkProblem::Untrusted)) => Finding::Untrusted,
-        (_, Some(LinkProblem::Closed | LinkProblem::Refused)) => Finding::NotReachable,
-        (LinkState::Ended, _) => Finding::FileEnded,
-        _ if health.key == KeyState::Needed => Finding::KeyNeeded,
-        _ if health.key == KeyState::Wrong => Finding::KeyWrong,
-        (LinkState::Live, _) => match health.clock_offset_milliseconds {
-            Some(offset) if offset.abs() > CLOCK_TOLERANCE => Finding::ClockWrong,
-            _ => Finding::Fine,
-        },
-        (_, Some(LinkProblem::Silent)) => Finding::Silent,
-        _ if health.rejected > 0 && health.frames == 0 => Finding::Rejected,
-        _ if health.checksum_failures > health.frames => Finding::ChecksumFails,
-        (_, Some(LinkProblem::Unrecognised)) => Finding::Unrecognised,
-        _ => Finding::Listening,
-    }
 }
 
 /// A meter's keys as one secret: hexadecimal, with a colon before the authentication key.

@@ -124,6 +124,31 @@ impl DecodeError {
         )
     }
 
+    /// Whether it can only be said of a whole frame of its protocol.
+    pub const fn proves_frame(self) -> bool {
+        self.is_rejection()
+            || matches!(
+                self,
+                Self::InnerChecksum { .. }
+                    | Self::KeyNeeded
+                    | Self::LayoutUnclear { .. }
+                    | Self::NoTelegram
+                    | Self::TitleMissing
+            )
+    }
+
+    /// Whether it is said of what looks like a frame of its protocol, noise or not.
+    pub const fn hints_at_frame(self) -> bool {
+        matches!(
+            self,
+            Self::BrokenOff
+                | Self::Checksum { .. }
+                | Self::ChecksumMissing
+                | Self::LineChecksum { .. }
+                | Self::PartMissing { .. }
+        )
+    }
+
     /// A short stable name for machines.
     pub const fn code(self) -> &'static str {
         match self {

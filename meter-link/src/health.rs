@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::country::Country;
+use crate::error::DecodeError;
 
 /// A meter's health since its task started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +30,30 @@ pub struct Health {
     pub checksum_failures: u64,
     /// Frames, lines or values that could not be understood where they should have been.
     pub decode_errors: u64,
+    /// Frames that were whole and whose list of values nobody knows.
+    #[serde(default)]
+    pub layouts_unclear: u64,
     /// Frames whose authentication tag failed, was missing, or whose invocation counter was not fresh.
     pub rejected: u64,
     /// How often the link was opened again.
     pub reconnects: u64,
     /// Whether the meter's key fits.
     pub key: KeyState,
+    /// Frames since the last good one that no key opened.
+    #[serde(default)]
+    pub sealed_in_a_row: u32,
+    /// Why the last frame was refused, if one was.
+    #[serde(default)]
+    pub last_refusal: Option<Refusal>,
+    /// The frame heard last had been counted before.
+    #[serde(default)]
+    pub replayed_lately: bool,
+    /// The meter always counts 0: a recording can hardly be told from what is new.
+    #[serde(default)]
+    pub replay_undetectable: bool,
+    /// The meter holds back exact values until its PIN is entered.
+    #[serde(default)]
+    pub reduced: bool,
     /// Arrival of the last good frame, milliseconds since 1970 UTC.
     pub last_frame_utc_milliseconds: Option<i64>,
     /// Usual time between good frames.
@@ -56,9 +75,15 @@ impl Default for Health {
             frames: 0,
             checksum_failures: 0,
             decode_errors: 0,
+            layouts_unclear: 0,
             rejected: 0,
             reconnects: 0,
             key: KeyState::NotNeeded,
+            sealed_in_a_row: 0,
+            last_refusal: None,
+            replayed_lately: false,
+            replay_undetectable: false,
+            reduced: false,
             last_frame_utc_milliseconds: None,
             interval_milliseconds: None,
             clock_offset_milliseconds: None,
@@ -118,8 +143,45 @@ pub enum KeyState {
     NotNeeded,
     /// The meter encrypts, and there is no key.
     Needed,
+    /// The last frame opens with the encryption key, but not with the authentication key.
+    AuthenticationWrong,
+    /// A frame has opened before, and the last one did not: the operator has changed the key.
+    Changed,
     /// There is a key, and the last frame does not open with it.
     Wrong,
     /// The last frame opened.
     Fits,
+}
+
+/// Why a frame was refused: a security event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The encryption key opens it, the authentication key does not.
+    AuthenticationKeyWrong,
+    /// Authenticated with a key that a newer one has replaced.
+    KeyRetired,
+    /// No key's tag holds: a wrong key, or bytes changed on the way.
+    KeyWrong,
+    /// Its invocation counter repeats or falls.
+    Replayed,
+    /// The meter authenticates what it sends, and this came without.
+    TagMissing,
+    /// Authenticated by another meter.
+    TitleForeign,
+}
+
+impl Refusal {
+    /// The refusal that an error is. `None`: it is none.
+    pub const fn of(error: DecodeError) -> Option<Self> {
+        Some(match error {
+            DecodeError::AuthenticationKeyWrong => Self::AuthenticationKeyWrong,
+            DecodeError::KeyRetired => Self::KeyRetired,
+            DecodeError::KeyWrong => Self::KeyWrong,
+            DecodeError::Replayed { .. } => Self::Replayed,
+            DecodeError::TagMissing => Self::TagMissing,
+            DecodeError::TitleForeign => Self::TitleForeign,
+            _ => return None,
+        })
+    }
 }

@@ -13,6 +13,9 @@ pub mod checksum;
 pub mod civil;
 pub mod country;
 pub mod decimal;
+pub mod decoder;
+pub mod diagnosis;
+pub mod dlms;
 #[cfg(feature = "client")]
 pub mod dlms_client;
 pub mod error;

@@ -90,8 +90,8 @@ pub const fn electricity(obis: Obis) -> Option<Quantity> {
             2 => Q::ActiveEnergy(Export, rate),
             3 => Q::ReactiveEnergy(Import, rate),
             4 => Q::ReactiveEnergy(Export, rate),
-            // Reactive energy by quadrant, sum and difference of flows; apparent energy.
-            5..=10 | 15 | 16 => Q::ByCode,
+            // Reactive energy by quadrant, sum and difference of flows; apparent energy; energy of one phase.
+            5..=10 | 15 | 16 | 21..=30 | 41..=50 | 61..=70 => Q::ByCode,
             _ => return None,
         },
         (4, 0) => match obis.c {

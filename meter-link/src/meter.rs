@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bridge::Secret;
+use crate::decoder::Decoder;
 use crate::error::DecodeError;
-use crate::health::{Health, KeyState, LinkProblem, LinkState};
+use crate::health::{Health, KeyState, LinkProblem, LinkState, Refusal};
 use crate::link::{Address, Link};
-use crate::p1;
-use crate::reading::Reading;
-use crate::security::KeyPair;
+use crate::reading::{Reading, Trust};
+use crate::security::{Counter, KeyPair};
 
 /// First pause after a break.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -48,6 +48,8 @@ pub struct Config {
     pub keys: Vec<KeyPair>,
     /// Proof of a pairing, for a bridge that asks for one.
     pub secret: Option<Secret>,
+    /// Invocation counters that were accepted before; nothing at or below them is accepted again.
+    pub counters: Vec<Counter>,
 }
 
 /// What a meter's task tells.
@@ -57,6 +59,25 @@ pub enum MeterEvent {
     Health(Box<Health>),
     /// A reading arrived.
     Reading(Box<Arrived>),
+    /// A frame was refused, or waits for its key.
+    Refused(Box<Refused>),
+}
+
+/// A frame that gave no reading because of its keys.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why it was refused; `None`: it only waits for a key.
+    pub refusal: Option<Refusal>,
+    /// The ciphered frame, where a key that is not known yet may open it; else empty.
+    pub frame: Vec<u8>,
+    /// The host's clock at the frame's last byte, milliseconds since 1970 UTC.
+    pub arrived_utc_milliseconds: i64,
+}
+
+impl std::fmt::Debug for Refused {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Refused").field("refusal", &self.refusal).finish_non_exhaustive()
+    }
 }
 
 /// A reading and when it came.
@@ -83,6 +104,7 @@ pub async fn run(config: Config, events: mpsc::Sender<MeterEvent>) {
         distances: Vec::new(),
         settings: 0,
         recognised: 0,
+        has_fitted: false,
         events,
     };
     #[cfg(feature = "http")]
@@ -106,13 +128,16 @@ struct Task {
     settings: usize,
     /// Frames of a protocol we know, good or not.
     recognised: u64,
+    /// A key has opened a frame before.
+    has_fitted: bool,
     events: mpsc::Sender<MeterEvent>,
 }
 
 impl Task {
     async fn serve(&mut self, config: &Config) -> Result<(), Alone> {
         // One for all times the link is opened: a counter seen before a break must not count as fresh after it.
-        let mut decoder = p1::Decoder::new(config.keys.clone());
+        let mut decoder = Decoder::new(&config.keys, &config.counters);
+        self.has_fitted = !config.counters.is_empty();
         let mut pause = PAUSE;
         loop {
             let frames = self.health.frames;
@@ -145,7 +170,7 @@ impl Task {
     }
 
     /// Reads an open link until it breaks, or a recording to its end.
-    async fn listen(&mut self, mut link: Link, decoder: &mut p1::Decoder) -> Result<(), Alone> {
+    async fn listen(&mut self, mut link: Link, decoder: &mut Decoder) -> Result<(), Alone> {
         let mut buffer = vec![0; 4_096];
         // Bytes since the last recognised frame, or since these settings.
         let mut heard = 0_u64;
@@ -199,6 +224,7 @@ impl Task {
                 self.health.problem = None;
             } else if known && heard > LOST {
                 (known, settings_until) = (false, Instant::now());
+                decoder.forget_protocol();
             }
             if !known && (heard > NOISE || Instant::now() >= settings_until) {
                 if heard > 0 {
@@ -207,7 +233,7 @@ impl Task {
                 link.try_next_settings();
                 self.health.line_settings = link.settings_name().map(str::to_owned);
                 (heard, settings_until) = (0, Instant::now() + LISTEN);
-                decoder.handle_break();
+                decoder.forget_protocol();
             }
             let state = if self.is_late() || !known { LinkState::Listening } else { LinkState::Live };
             self.tell(state).await?;
@@ -215,11 +241,21 @@ impl Task {
     }
 
     /// Takes what the decoder has.
-    async fn poll(&mut self, decoder: &mut p1::Decoder) -> Result<(), Alone> {
+    async fn poll(&mut self, decoder: &mut Decoder) -> Result<(), Alone> {
         while let Some(result) = decoder.poll_reading() {
             match result {
-                Ok(reading) => self.take(reading).await?,
-                Err(error) => self.count(error),
+                Ok(reading) => {
+                    self.health.replay_undetectable = decoder.is_replay_undetectable();
+                    self.take(reading).await?;
+                }
+                Err(error) => {
+                    let frame = if matches!(error, DecodeError::KeyNeeded | DecodeError::KeyWrong) {
+                        decoder.sealed().to_vec()
+                    } else {
+                        Vec::new()
+                    };
+                    self.count(error, frame).await?;
+                }
             }
         }
         Ok(())
@@ -246,27 +282,44 @@ impl Task {
         health.country = reading.country;
         health.clock_offset_milliseconds =
             reading.meter_time.filter(|_| self.live).map(|time| time.unix_milliseconds - arrived);
-        if reading.trust == crate::reading::Trust::Authenticated {
+        health.reduced = reading.reduced;
+        health.sealed_in_a_row = 0;
+        health.replayed_lately = false;
+        if reading.trust == Trust::Authenticated {
             health.key = KeyState::Fits;
+            self.has_fitted = true;
         }
         let arrived = Arrived { reading, arrived_utc_milliseconds: arrived, live: self.live };
         self.events.send(MeterEvent::Reading(Box::new(arrived))).await.map_err(|_| Alone)
     }
 
-    fn count(&mut self, error: DecodeError) {
+    /// Counts a frame that gave no reading; tells it where keys were the reason.
+    async fn count(&mut self, error: DecodeError, frame: Vec<u8>) -> Result<(), Alone> {
         // A frame that fails came at the right speed all the same; only what has no end or no beginning may be noise.
-        self.recognised += u64::from(!matches!(error, DecodeError::Interrupted { .. } | DecodeError::TooLong { .. }));
+        self.recognised += u64::from(error.proves_frame() || error.hints_at_frame());
         let health = &mut self.health;
         match error {
-            DecodeError::Checksum { .. } | DecodeError::ChecksumMissing => health.checksum_failures += 1,
-            DecodeError::KeyNeeded | DecodeError::TitleMissing => health.key = KeyState::Needed,
-            DecodeError::KeyWrong | DecodeError::NoTelegram => {
-                health.key = KeyState::Wrong;
-                health.rejected += 1;
+            DecodeError::Checksum { .. } | DecodeError::ChecksumMissing | DecodeError::LineChecksum { .. } => {
+                health.checksum_failures += 1;
             }
-            _ if error.is_rejection() => health.rejected += 1,
+            DecodeError::KeyNeeded | DecodeError::TitleMissing => health.key = KeyState::Needed,
+            DecodeError::AuthenticationKeyWrong => health.key = KeyState::AuthenticationWrong,
+            DecodeError::KeyWrong if self.has_fitted => health.key = KeyState::Changed,
+            DecodeError::KeyWrong | DecodeError::NoTelegram => health.key = KeyState::Wrong,
+            DecodeError::LayoutUnclear { .. } => health.layouts_unclear += 1,
+            DecodeError::Replayed { .. } => health.replayed_lately = true,
+            _ if error.is_rejection() => (),
             _ => health.decode_errors += 1,
         }
+        let refusal = Refusal::of(error);
+        health.rejected += u64::from(refusal.is_some() || error == DecodeError::NoTelegram);
+        health.sealed_in_a_row = health.sealed_in_a_row.saturating_add(u32::from(!frame.is_empty()));
+        health.last_refusal = refusal.or(health.last_refusal);
+        if refusal.is_none() && frame.is_empty() {
+            return Ok(());
+        }
+        let refused = Refused { refusal, frame, arrived_utc_milliseconds: utc_milliseconds() };
+        self.events.send(MeterEvent::Refused(Box::new(refused))).await.map_err(|_| Alone)
     }
 
     /// How long nothing may come: three of the meter's usual intervals, and at least ten seconds.

@@ -2,8 +2,9 @@
 //! Finland, Denmark, Norway, Lithuania, Hungary, Switzerland, Austria and Luxembourg).
 //!
 //! Five ideas, one file each: [`framer`] cuts bytes into frames, [`telegram`] reads the grammar, [`objects`] is the table
-//! of OBIS codes, [`reading`] gives the meaning, `template` saves both where a telegram is like the last. [`Decoder`] joins them with the opening of encrypted frames. No clock, no
-//! port; at most [`framer::MAX_FRAME`] bytes are kept.
+//! of OBIS codes, [`reading`] gives the meaning, `template` saves both where a telegram is like the last.
+//! [`Decoder`] joins them with the opening of encrypted frames. No clock, no port; at most [`framer::MAX_FRAME`] bytes are
+//! kept.
 //!
 //! Source: DSMR P1 Companion Standard 5.0.2, IEC 62056-21 mode D, eMUCS-P1 1.7.1.
 
@@ -15,6 +16,7 @@ pub mod telegram;
 mod template;
 pub mod time;
 
+use crate::dlms;
 use crate::error::DecodeError;
 use crate::reading::{Reading, Trust};
 use crate::security::{Counter, KeyPair, Opener};
@@ -36,6 +38,10 @@ pub struct Decoder {
     damaged: Option<Reading>,
     /// It is told next.
     is_damaged_due: bool,
+    /// The sealed frame that no key opened, until the next one.
+    sealed: Vec<u8>,
+    /// The last notification that came sealed like a telegram.
+    notified: Option<Reading>,
 }
 
 impl Decoder {
@@ -54,14 +60,30 @@ impl Decoder {
             shows_damaged: false,
             damaged: None,
             is_damaged_due: false,
+            sealed: Vec::new(),
+            notified: None,
         }
     }
 
     /// For looking at recordings, many of which were edited after the meter had signed them off: a telegram whose checksum
     /// fails is also given, after its error and as unverified. Never for what enters a home's books.
     pub fn showing_damaged(mut self) -> Self {
-        self.shows_damaged = true;
+        self.show_damaged();
         self
+    }
+
+    pub(crate) const fn show_damaged(&mut self) {
+        self.shows_damaged = true;
+    }
+
+    /// The sealed frame behind the last `KeyNeeded` or `KeyWrong`, so that it can be read once its key is known.
+    pub fn sealed(&self) -> &[u8] {
+        &self.sealed
+    }
+
+    /// What is known of the meter's counters.
+    pub const fn opener(&self) -> &Opener {
+        &self.opener
     }
 
     /// Takes bytes, as many as fit; gives how many. Poll until nothing comes, then hand in the rest.
@@ -110,25 +132,47 @@ impl Decoder {
                 Some(Ok(self.template.read(bytes, trust)))
             }
             Frame::SealedUntitled(_) => Some(Err(DecodeError::TitleMissing)),
-            Frame::Sealed(bytes) => Some(self.opener.open(bytes).and_then(|opened| {
-                let inner = framer::split(opened.plain).ok_or(DecodeError::NoTelegram)?;
-                // Without a tag only a whole telegram with its own checksum is believed at all.
-                let whole = inner.sent == Some(inner.computed) && inner.rest == b"\r\n";
-                if opened.trust == Trust::Unverified && !whole {
-                    return Err(DecodeError::NoTelegram);
+            Frame::Sealed(bytes) => {
+                let Self { opener, template, notified, pending, sealed, .. } = self;
+                let result = open(bytes, opener, template, notified, pending);
+                if matches!(result, Err(DecodeError::KeyNeeded | DecodeError::KeyWrong)) {
+                    sealed.clear();
+                    sealed.extend_from_slice(bytes);
                 }
-                // After a good tag the inner checksum adds nothing; the one public real frame has a wrong one.
-                if let (expected, Some(found)) = (inner.computed, inner.sent)
-                    && expected != found
-                {
-                    self.pending = Some(DecodeError::InnerChecksum { expected, found });
-                }
-                let reading = self.template.read(inner.bytes, opened.trust);
-                reading.counter = opened.counter;
-                Ok(&*reading)
-            })),
+                Some(result)
+            }
         }
     }
+}
+
+/// Opens a sealed frame and reads it: a telegram, or a DLMS notification that came without a frame around it. What an inner
+/// checksum says wrongly is left in `pending`.
+fn open<'a>(
+    frame: &[u8],
+    opener: &mut Opener,
+    template: &'a mut Template,
+    notified: &'a mut Option<Reading>,
+    pending: &mut Option<DecodeError>,
+) -> Result<&'a Reading, DecodeError> {
+    let opened = opener.open(frame)?;
+    if opened.plain.first() == Some(&0x0F) {
+        return dlms::read_opened(&opened, pending).map(|reading| &*notified.insert(reading));
+    }
+    let inner = framer::split(opened.plain).ok_or(DecodeError::NoTelegram)?;
+    // Without a tag only a whole telegram with its own checksum is believed at all.
+    let whole = inner.sent == Some(inner.computed) && inner.rest == b"\r\n";
+    if opened.trust == Trust::Unverified && !whole {
+        return Err(DecodeError::NoTelegram);
+    }
+    // After a good tag the inner checksum adds nothing; the one public real frame has a wrong one.
+    if let (expected, Some(found)) = (inner.computed, inner.sent)
+        && expected != found
+    {
+        *pending = Some(DecodeError::InnerChecksum { expected, found });
+    }
+    let reading = template.read(inner.bytes, opened.trust);
+    reading.counter = opened.counter;
+    Ok(reading)
 }
 
 #[cfg(test)]

@@ -158,6 +158,11 @@ impl Opener {
         !self.counters.is_empty()
     }
 
+    /// The highest counters accepted so far.
+    pub fn counters(&self) -> &[Counter] {
+        &self.counters
+    }
+
     /// Whether the meter always counts 0, so that only a recent recording can be told from a new frame.
     pub fn is_replay_undetectable(&self) -> bool {
         self.counters.last().is_some_and(|counter| counter.highest == 0) && self.tags.len() > 1

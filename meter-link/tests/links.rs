@@ -30,7 +30,7 @@ struct Told {
 impl Told {
     fn start(address: Address, keys: Vec<KeyPair>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        Self { events, task: tokio::spawn(run(Config { address, keys, secret: None }, sender)) }
+        Self { events, task: tokio::spawn(run(Config { address, keys, counters: Vec::new(), secret: None }, sender)) }
     }
 
     async fn next(&mut self) -> MeterEvent {
@@ -50,7 +50,7 @@ impl Told {
         loop {
             match self.next().await {
                 MeterEvent::Health(health) if wanted(&health) => return *health,
-                MeterEvent::Health(_) | MeterEvent::Reading(_) => (),
+                MeterEvent::Health(_) | MeterEvent::Reading(_) | MeterEvent::Refused(_) => (),
             }
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use contract::live::{Clock, Latest, MeterId, PhaseState, PointId, PointKind, PointState, Register};
 use meter_link::country::Country;
+use meter_link::diagnosis::CLOCK_TOLERANCE_MILLISECONDS;
 use meter_link::meter::Arrived;
 use meter_link::obis::Obis;
 use meter_link::reading::{Flow, Measured, Medium, Phase, Quantity, Reading, Trust};
@@ -14,7 +15,6 @@ use rusqlite::{Transaction, params};
 
 pub(super) use restore::load;
 
-use super::CLOCK_TOLERANCE;
 use crate::books::{Book, Event, Limit, Suspect};
 use crate::history::gap_after;
 use crate::store::StoreError;
@@ -203,7 +203,7 @@ impl Point {
         if self.medium().is_some() {
             // A child's value is minutes or hours old by nature; only the future, or a month, is nonsense. Meters stamp it
             // some seconds after the hour that it closes, so it is brought back to the minute.
-            let sane = !arrived.live || (-31 * 86_400_000..CLOCK_TOLERANCE).contains(&(stamp - host));
+            let sane = !arrived.live || (-31 * 86_400_000..CLOCK_TOLERANCE_MILLISECONDS).contains(&(stamp - host));
             self.clock_wrong = !sane;
             return if sane { (stamp - stamp.rem_euclid(60_000), Clock::Meter) } else { (host, Clock::Host) };
         }
@@ -211,7 +211,7 @@ impl Point {
         if self.last_stamp.is_none_or(|(last, _)| last != stamp) {
             self.last_stamp = Some((stamp, host));
         }
-        self.clock_wrong = arrived.live && ((stamp - host).abs() > CLOCK_TOLERANCE || standing);
+        self.clock_wrong = arrived.live && ((stamp - host).abs() > CLOCK_TOLERANCE_MILLISECONDS || standing);
         if self.clock_wrong { (host, Clock::Host) } else { (stamp, Clock::Meter) }
     }
 

@@ -17,7 +17,7 @@ impl Task {
     /// Reads a bridge until nobody listens any more.
     pub(super) async fn serve_bridge(&mut self, config: &Config, kind: Kind) -> Result<(), Alone> {
         // Some hand on whole P1 telegrams. One decoder for all times: counters must not fall after a break.
-        let mut telegrams = p1::Decoder::new(config.keys.clone());
+        let mut telegrams = p1::Decoder::resuming(&config.keys, config.counters.clone());
         let mut pause = PAUSE;
         loop {
             let frames = self.health.frames;
@@ -71,7 +71,7 @@ impl Task {
                             }
                             // A device's word on itself between its measurements.
                             Err(DecodeError::NoReading) => (),
-                            Err(error) => self.count(error),
+                            Err(error) => self.count(error, Vec::new()).await?,
                         }
                     }
                 }

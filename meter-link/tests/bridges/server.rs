@@ -112,13 +112,13 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn start(address: Address, secret: Option<Secret>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        Self { events, task: tokio::spawn(run(Config { address, keys: Vec::new(), secret }, sender)) }
+        Self { events, task: tokio::spawn(run(Config { address, keys: Vec::new(), counters: Vec::new(), secret }, sender)) }
     }
 
     pub(crate) async fn reading(&mut self) -> Arrived {
         self.until(|event| match event {
             MeterEvent::Reading(arrived) => Some(*arrived),
-            MeterEvent::Health(_) => None,
+            MeterEvent::Health(_) | MeterEvent::Refused(_) => None,
         })
         .await
     }
@@ -126,7 +126,7 @@ impl Told {
     pub(crate) async fn health(&mut self, wanted: impl Fn(&Health) -> bool) -> Health {
         self.until(|event| match event {
             MeterEvent::Health(health) => Some(*health).filter(|health| wanted(health)),
-            MeterEvent::Reading(_) => None,
+            MeterEvent::Reading(_) | MeterEvent::Refused(_) => None,
         })
         .await
     }

@@ -5,7 +5,9 @@
 #![expect(clippy::print_stdout, reason = "how many cases were right is what a person asks of these tests")]
 
 mod cases;
+mod dlms;
 mod dlms_client;
 mod p1;
 mod sml;
+mod support;
 mod tic;

@@ -1,9 +1,10 @@
 //! Pairing a meter: one question at a time, showing what is heard while it listens. Ends on Now with the first number.
 
 use contract::calls::{AddMeter as Ask, Port, Ports, RemoveMeter};
-use contract::live::{Capability, Finding, MeterId, Role};
+use contract::live::{Capability, MeterId, Role};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use meter_link::diagnosis::Finding;
 
 use super::home::refusal;
 use super::meter::{Diagnosis, Heard};

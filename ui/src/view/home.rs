@@ -2,9 +2,9 @@
 
 use contract::calls::{About, AboutReply, KeyPlace, SetZone};
 use contract::error::{CallError, ErrorCode};
-use contract::live::Finding;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use meter_link::diagnosis::Finding;
 
 use super::meter;
 use crate::backend::{self, browser};

@@ -1,9 +1,10 @@
 //! One meter: whether its link is healthy, what it hears, and why there is no data.
 
 use contract::calls::{RemoveMeter, Secret, SetMeterKey};
-use contract::live::{Finding, MeterId, MeterState};
+use contract::live::{MeterId, MeterState};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use meter_link::diagnosis::Finding;
 
 use super::words;
 use crate::backend::{self, browser};
@@ -69,7 +70,10 @@ pub(crate) fn Diagnosis(
     meter: MeterState,
 ) -> impl IntoView {
     let finding = meter.finding;
-    let needs_key = matches!(finding, Finding::KeyNeeded | Finding::KeyWrong);
+    let needs_key = matches!(
+        finding,
+        Finding::AuthenticationKeyWrong | Finding::KeyChanged | Finding::KeyNeeded | Finding::KeyWrong
+    );
     view! {
         <p class="large" data-testid="finding" class:fine=finding == Finding::Fine>{health(finding)}</p>
         {(finding != Finding::Fine).then(|| view! { <p class="check">{text(&format!("check-{}", words::finding(finding)))}</p> })}

@@ -1,6 +1,7 @@
 //! Sentences made of what is measured, the same on every screen that says them.
 
-use contract::live::{Finding, Latest};
+use contract::live::Latest;
+use meter_link::diagnosis::Finding;
 use meter_link::units::Milliwatts;
 
 use crate::format::{self, Civil};
@@ -79,20 +80,27 @@ pub(crate) fn day(civil: Civil) -> String {
 /// The name of a finding, for `finding-…` and `check-…` texts.
 pub(crate) const fn finding(finding: Finding) -> &'static str {
     match finding {
+        Finding::AuthenticationKeyWrong => "authentication-key-wrong",
+        Finding::BridgeStale => "bridge-stale",
         Finding::ChecksumFails => "checksum-fails",
+        Finding::ChildFrozen => "child-frozen",
         Finding::ClockWrong => "clock-wrong",
         Finding::Fine => "fine",
         Finding::FileEnded => "file-ended",
+        Finding::KeyChanged => "key-changed",
         Finding::KeyNeeded => "key-needed",
         Finding::KeyWrong => "key-wrong",
+        Finding::LayoutUnclear => "layout-unclear",
         Finding::Listening => "listening",
         Finding::NotEnabled => "not-enabled",
         Finding::NotFound => "not-found",
         Finding::NotReachable => "not-reachable",
         Finding::NotAllowed => "not-allowed",
         Finding::PairingNeeded => "pairing-needed",
+        Finding::PinNeeded => "pin-needed",
         Finding::PortBusy => "port-busy",
         Finding::Rejected => "rejected",
+        Finding::Replayed => "replayed",
         Finding::Silent => "silent",
         Finding::Unrecognised => "unrecognised",
         Finding::Untrusted => "untrusted",

@@ -1,0 +1,97 @@
+//! "Why is there no data?", answered from a meter's health: one finding, the most telling first.
+//!
+//! Shared by every screen and by the decode command. Pure: health in, finding out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::{Health, KeyState, LinkProblem, LinkState};
+
+/// A meter's clock further off than this is not believed: no time zone mistake is smaller, no honest drift larger.
+pub const CLOCK_TOLERANCE_MILLISECONDS: i64 = 600_000;
+/// Frames in a row that the key which fitted before does not open: fewer may be noise under a good checksum.
+const CHANGED_AFTER: u32 = 3;
+
+/// What to look at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// The encryption key fits, the authentication key does not.
+    AuthenticationKeyWrong,
+    /// The bridge answers, but what it knows of the meter no longer changes.
+    BridgeStale,
+    /// Bytes arrive, but most frames fail their checksum: cable, noise or speed.
+    ChecksumFails,
+    /// A child meter's value and stamp no longer change.
+    ChildFrozen,
+    /// The meter's clock is far off; readings carry the host's time.
+    ClockWrong,
+    /// Readings arrive.
+    Fine,
+    /// A recorded file was read to its end.
+    FileEnded,
+    /// The key fitted before and does not any more: the operator has changed it. Frames are kept until it is known.
+    KeyChanged,
+    /// The meter encrypts and no key is known.
+    KeyNeeded,
+    /// The key does not open what the meter sends.
+    KeyWrong,
+    /// The meter speaks a language we know, in a list that we do not.
+    LayoutUnclear,
+    /// Just started.
+    Listening,
+    /// The device's owner has not switched its local interface on.
+    NotEnabled,
+    /// No such port, host or file.
+    NotFound,
+    /// The connection is refused or closed by the other side.
+    NotReachable,
+    /// The operating system does not let us open the port.
+    NotAllowed,
+    /// The device was never paired, or no longer accepts the pairing.
+    PairingNeeded,
+    /// The meter holds back exact values until its PIN is entered.
+    PinNeeded,
+    /// Somebody else holds the port.
+    PortBusy,
+    /// Frames come that fail authentication: none enters the books.
+    Rejected,
+    /// Frames come again that were counted before: a recording of this meter, or a second reader that repeats it.
+    Replayed,
+    /// The link is open and no byte comes: port not activated, wrong cable, no request line.
+    Silent,
+    /// Bytes come, but in no known language: wrong speed or another protocol.
+    Unrecognised,
+    /// Something answers in the paired device's place.
+    Untrusted,
+}
+
+/// The finding for a meter.
+pub fn diagnose(health: &Health) -> Finding {
+    let is_late = health.state != LinkState::Live;
+    match (health.state, health.problem) {
+        (_, Some(LinkProblem::Busy)) => Finding::PortBusy,
+        (_, Some(LinkProblem::Denied)) => Finding::NotAllowed,
+        (_, Some(LinkProblem::NotEnabled)) => Finding::NotEnabled,
+        (_, Some(LinkProblem::NotFound)) => Finding::NotFound,
+        (_, Some(LinkProblem::PairingNeeded)) => Finding::PairingNeeded,
+        (_, Some(LinkProblem::Untrusted)) => Finding::Untrusted,
+        (_, Some(LinkProblem::Closed | LinkProblem::Refused)) => Finding::NotReachable,
+        (LinkState::Ended, _) => Finding::FileEnded,
+        _ if health.key == KeyState::Needed => Finding::KeyNeeded,
+        _ if health.key == KeyState::AuthenticationWrong => Finding::AuthenticationKeyWrong,
+        _ if health.key == KeyState::Changed && health.sealed_in_a_row >= CHANGED_AFTER => Finding::KeyChanged,
+        _ if health.key == KeyState::Wrong => Finding::KeyWrong,
+        _ if health.replayed_lately => Finding::Replayed,
+        (LinkState::Live, _) => match health.clock_offset_milliseconds {
+            Some(offset) if offset.abs() > CLOCK_TOLERANCE_MILLISECONDS => Finding::ClockWrong,
+            _ if health.reduced => Finding::PinNeeded,
+            _ => Finding::Fine,
+        },
+        (_, Some(LinkProblem::Silent)) => Finding::Silent,
+        _ if is_late && health.rejected > 0 && health.frames == 0 => Finding::Rejected,
+        _ if health.checksum_failures > health.frames => Finding::ChecksumFails,
+        _ if health.layouts_unclear > 0 && health.frames == 0 => Finding::LayoutUnclear,
+        (_, Some(LinkProblem::Unrecognised)) => Finding::Unrecognised,
+        _ => Finding::Listening,
+    }
+}
