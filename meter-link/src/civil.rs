@@ -83,6 +83,13 @@ pub fn at_unix(seconds: i64, offset_seconds: Option<i32>, country: Country) -> O
     Some(MeterTime { unix_milliseconds: seconds * 1_000, offset_seconds, offset_source })
 }
 
+/// The instant of a clock that counts UTC and says nothing of its zone. `None` in years when no meter of these protocols
+/// hangs: a clock that was never set.
+pub fn from_unix_seconds(seconds: i64) -> Option<MeterTime> {
+    // With an offset the country decides nothing.
+    at_unix(seconds, Some(0), Country::Gb)
+}
+
 /// Days since 1970-01-01; valid for the years of [`YEARS`], in which every fourth is a leap year.
 const fn days(year: i64, month: i64, day: i64) -> i64 {
     const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];

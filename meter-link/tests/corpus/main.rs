@@ -8,6 +8,7 @@ mod cases;
 mod dlms;
 mod dlms_client;
 mod p1;
+mod raven;
 mod sml;
 mod support;
 mod tic;
