@@ -297,6 +297,10 @@ pub struct Home {
     peaks: Vec<Peak>,
     /// Gas and water counted at the last full five minutes and the last full hour: `(instant, gas, water)`.
     stamps: [(i64, u64, u64); 2],
+    /// What `stamps` were when the child meters fell silent, while they are.
+    silenced: Option<[(i64, u64, u64); 2]>,
+    /// What the meter showed at the last full quarter-hour and the last full hour, or when it was put in.
+    turns: [Registers; 2],
     /// Forced net power: `(from, to, mW)`, ascending, without overlap; the last may have `to` = `i64::MAX`.
     forced: Vec<(i64, i64, i64)>,
     devices: Vec<Device>,
@@ -350,6 +354,8 @@ impl Home {
             quarter: 0,
             peaks: Vec::new(),
             stamps: [(installed_at, 0, 0); 2],
+            silenced: None,
+            turns: [odometer; 2],
             forced: Vec::new(),
             devices: vec![Device {
                 equipment: equipment(seed, 0),
@@ -398,6 +404,26 @@ impl Home {
         self.shown(&self.counted)
     }
 
+    /// What it showed at the last full quarter-hour; for a meter put in since, what it came with.
+    pub const fn registers_of_quarter(&self) -> Registers {
+        self.turns[0]
+    }
+
+    /// The same of the last full hour.
+    pub const fn registers_of_hour(&self) -> Registers {
+        self.turns[1]
+    }
+
+    /// Child meters send nothing more from now on, or again.
+    pub fn silence_children(&mut self, silent: bool) {
+        self.silenced = silent.then_some(self.silenced.unwrap_or(self.stamps));
+    }
+
+    /// Instant, gas and water of the children's last transmission.
+    fn transmission(&self, hourly: bool) -> (i64, u64, u64) {
+        self.silenced.unwrap_or(self.stamps)[usize::from(hourly)]
+    }
+
     fn shown(&self, counted: &Registers) -> Registers {
         let device = self.device();
         let mut shown = device.odometer;
@@ -407,7 +433,7 @@ impl Home {
 
     /// What a gas meter shows at its last transmission and when that was: every five minutes, or every hour.
     pub fn gas(&self, meter: &GasMeter, hourly: bool) -> (u64, i64) {
-        let (at, gas, _) = self.stamps[usize::from(hourly)];
+        let (at, gas, _) = self.transmission(hourly);
         match meter.frozen {
             Some(frozen) => frozen[usize::from(hourly)],
             None => (meter.before.1 + gas.saturating_sub(meter.before.0), at),
@@ -416,7 +442,7 @@ impl Home {
 
     /// What the water meter shows at its last transmission and when that was, in ml and Unix time.
     pub fn water(&self, hourly: bool) -> (u64, i64) {
-        let (at, _, water) = self.stamps[usize::from(hourly)];
+        let (at, _, water) = self.transmission(hourly);
         (self.devices[0].odometer.water + water, at)
     }
 
@@ -490,6 +516,7 @@ impl Home {
             before: self.counted,
             odometer,
         });
+        self.turns = [odometer; 2];
         self.quarter = 0;
         self.peaks.clear();
         self.move_gas(None);
@@ -530,6 +557,7 @@ impl Home {
                 self.second = total.end;
                 // The last transmission of a whole day is the one at its end.
                 self.stamps = [(total.end, self.counted.gas, self.counted.water); 2];
+                self.turns = [self.registers(); 2];
                 continue;
             }
             let to = second.min((from.div_euclid(300) + 1) * 300);
@@ -583,6 +611,11 @@ impl Home {
         for (stamp, period) in self.stamps.iter_mut().zip([300, 3_600]) {
             if to.rem_euclid(period) == 0 {
                 *stamp = (to, self.counted.gas, self.counted.water);
+            }
+        }
+        for (index, period) in [900, 3_600].into_iter().enumerate() {
+            if to.rem_euclid(period) == 0 {
+                self.turns[index] = self.registers();
             }
         }
         if to.rem_euclid(900) == 0 {

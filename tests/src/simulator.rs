@@ -10,9 +10,9 @@ use meter_link::security::KeyPair;
 use serde::Serialize;
 
 use crate::faults::Faults;
-use crate::home::{Home, MILLIWATT_SECONDS_PER_WATT_HOUR, Profile, Registers, timestamp};
+use crate::home::{Home, Profile, Registers, timestamp};
 use crate::line::{Kind, Line};
-use crate::meter::{Meter, Version};
+use crate::meter::{Family, Framing, Meter, Strip, Version};
 
 /// 2026-01-01T00:00:00Z: when the simulated meters were put in, unless the simulation starts earlier.
 ///
@@ -49,6 +49,8 @@ pub struct Simulator {
     /// Books at the last telegram that left whole.
     told: Option<Books>,
     telegrams: u64,
+    /// Characters of seven bits carry their parity in bit 7, as a reader with eight data bits hears it.
+    parity: bool,
 }
 
 /// What the home and its meter say at one instant.
@@ -58,7 +60,7 @@ struct Books {
     unix_seconds: i64,
     /// The same for people.
     at: String,
-    /// Whole Wh as the meter prints them, times 1000; the sum of the rates where it prints no total.
+    /// As the meter transmitted them last, in its own steps; the sum of the rates where it transmits no total.
     import_milliwatt_hours: u64,
     export_milliwatt_hours: u64,
     /// Exact, all rates.
@@ -105,6 +107,7 @@ struct Announcement<'a> {
     equipment: &'a str,
     version: &'static str,
     baud: u32,
+    framing: &'static str,
     phases: usize,
     interval_seconds: i64,
     zone: Option<&'a str>,
@@ -153,7 +156,10 @@ impl Simulator {
         if let Some(keys) = &options.keys {
             meter.keys = keys.clone();
         }
-        Self { home, meter, faults: Faults::new(options.seed), line: None, opens_at: None, told: None, telegrams: 0 }
+        let faults = Faults::new(options.seed);
+        // P1 readers set seven bits before DSMR 4; the others' are read by whoever listens with eight.
+        let parity = options.version.framing() == Framing::SevenEven && options.version.family() != Family::P1;
+        Self { home, meter, faults, line: None, opens_at: None, told: None, telegrams: 0, parity }
     }
 
     /// Gives the meter a port to talk on.
@@ -173,12 +179,12 @@ impl Simulator {
     /// The first line the binary prints, and again when a hang-up moved the port.
     pub fn announcement(&self) -> String {
         let version = self.meter.version;
-        let name = Version::ALL.iter().find(|(_, other)| *other == version).map_or("", |(name, _)| name);
         json(&Announcement {
             address: self.line.as_ref().map_or("", Line::address),
             equipment: &self.home.device().equipment,
-            version: name,
+            version: version.name(),
             baud: version.baud(),
+            framing: version.framing().text(),
             phases: self.home.profile().phase_count(),
             interval_seconds: version.interval(),
             zone: self.home.place().zone.iana_name(),
@@ -199,6 +205,9 @@ impl Simulator {
         while self.home.second() < second {
             self.home.advance_to(self.home.second() + 1);
             words = self.reopen().or(words);
+            if let Some(again) = self.faults.poll_replay() {
+                self.hand_over(&again);
+            }
             if self.home.second().rem_euclid(self.meter.version.interval()) == 0 {
                 self.send();
             }
@@ -211,29 +220,50 @@ impl Simulator {
         self.home.advance_to(second);
     }
 
-    /// The next telegram as bytes, without a line and without waiting.
+    /// The next telegram as bytes, without a line, without parity and without waiting.
     pub fn next_telegram(&mut self) -> Vec<u8> {
+        if let Some(again) = self.faults.poll_replay() {
+            return again;
+        }
         let interval = self.meter.version.interval();
         self.home.advance_to((self.home.second().div_euclid(interval) + 1) * interval);
-        let quirks = self.faults.quirks();
+        self.say().0
+    }
+
+    /// What the meter says now, and whether a careful reader believes it.
+    fn say(&mut self) -> (Vec<u8>, bool) {
+        let quirks = self.faults.quirks(self.meter.tells_registers(self.home.second()));
         let mut telegram = self.meter.telegram(&mut self.home, quirks);
-        self.faults.disturb(&mut telegram);
-        telegram
+        let whole = self.faults.disturb(&mut telegram);
+        self.faults.remember(&telegram);
+        (telegram, whole && quirks.is_honest())
     }
 
     fn send(&mut self) {
         if self.home.second() < self.faults.silent_until {
             return;
         }
-        let quirks = self.faults.quirks();
-        let mut telegram = self.meter.telegram(&mut self.home, quirks);
-        let whole = self.faults.disturb(&mut telegram);
-        if let Some(line) = &mut self.line {
-            line.send(&telegram);
-        }
+        let (telegram, honest) = self.say();
+        self.hand_over(&telegram);
         self.telegrams += 1;
-        if whole && !quirks.zero && quirks.spike_watt_hours == 0 {
-            self.told = Some(self.books());
+        if honest {
+            let mut books = self.books();
+            if let Some(told) = &self.told
+                && !self.meter.tells_registers(self.home.second())
+            {
+                books.keep_registers(told);
+            }
+            self.told = Some(books);
+        }
+    }
+
+    fn hand_over(&mut self, telegram: &[u8]) {
+        let Some(line) = &mut self.line else { return };
+        if self.parity {
+            let even = |byte: &u8| if byte.count_ones() % 2 == 1 { byte | 0x80 } else { *byte };
+            line.send(&telegram.iter().map(even).collect::<Vec<_>>());
+        } else {
+            line.send(telegram);
         }
     }
 
@@ -264,11 +294,11 @@ impl Simulator {
         Books {
             unix_seconds: second,
             at: timestamp(second).to_string(),
-            import_milliwatt_hours: shown.import_watt_hours * 1_000,
-            export_milliwatt_hours: shown.export_watt_hours * 1_000,
+            import_milliwatt_hours: shown.import_milliwatt_hours,
+            export_milliwatt_hours: shown.export_milliwatt_hours,
             import_milliwatt_seconds: registers.import_total(),
             export_milliwatt_seconds: registers.export_total(),
-            rates: rates(&registers, self.meter.version.rates()),
+            rates: rates(&self.meter.told_registers(&self.home), &self.meter),
             generation_milliwatt_seconds: registers.generation,
             power_milliwatts: self.meter.shown_power(&mut self.home),
             power_exact_milliwatts: moment.net(),
@@ -291,7 +321,17 @@ impl Simulator {
     /// | `reboot [SECONDS] [zero]` | silence (20), then on as before, or with one telegram of zeros first |
     /// | `swap [WATT_HOURS]`, `swap gas` | another meter at the same place |
     /// | `zero`, `spike [WATT_HOURS]` | one telegram with registers that are not true |
-    /// | `clock INSTANT`, `clock ±SECONDS`, `clock child`, `clock ok` | what the meter believes to be the time |
+    /// | `clock INSTANT`, `clock SECONDS`, `clock child`, `clock ok` | what the meter believes to be the time |
+    /// | `noise PERCENT` | that share of telegrams gets flipped bits, and as many have bytes of nobody in front |
+    /// | `flip` | the next telegram has one wrong bit under right checksums, so that only a tag tells |
+    /// | `strip-tag [clear] [N]` | the next N telegrams (1) of an encrypting meter come without tag, or in clear |
+    /// | `replay N` | the last N telegrams again, one in a second |
+    /// | `counter-zero`, `counter-back`, `counter-ok` | the invocation counter is always 0, once too low, or right again |
+    /// | `rekey HEX [HEX]` | other keys from now on: encryption, authentication |
+    /// | `silence-child [off]` | gas and water meters send nothing more, or again |
+    /// | `reduced on`, `reduced off` | SML without its PIN, and with it |
+    /// | `tic-mode historique`, `tic-mode standard` | Linky's operator switches the mode |
+    /// | `parity on`, `parity off` | characters of seven bits come with parity in bit 7, or without |
     /// | `power WATTS`, `power auto` | forces the net power; registers follow exactly |
     /// | `state` | one line of JSON: the books at the last undamaged telegram, and `now` |
     ///
@@ -304,6 +344,7 @@ impl Simulator {
         let first = parts.next();
         let second = parts.next();
         let now = self.home.second();
+        let version = self.meter.version;
         let seconds = |default: i64| match first {
             None => Ok(default),
             Some(text) => text.parse::<i64>().map_err(|_| bad()),
@@ -312,11 +353,16 @@ impl Simulator {
             "clock" => {
                 self.meter.clock_error = match first.ok_or_else(bad)? {
                     "ok" | "child" => 0,
-                    text if text.starts_with(['+', '-']) => text.parse().map_err(|_| bad())?,
-                    text => text.parse::<jiff::Timestamp>().map_err(|_| bad())?.as_second() - now,
+                    text => match text.parse() {
+                        Ok(seconds) => seconds,
+                        Err(_) => text.parse::<jiff::Timestamp>().map_err(|_| bad())?.as_second() - now,
+                    },
                 };
                 self.faults.child_clock = first == Some("child");
             }
+            "counter-back" => self.faults.counter_back_next = true,
+            "counter-ok" => (self.faults.counter_zero, self.faults.counter_back_next) = (false, false),
+            "counter-zero" => self.faults.counter_zero = true,
             "cut" => match first {
                 None => self.faults.cut_next = true,
                 Some(rate) => self.faults.cut_millionths = millionths(rate).ok_or_else(bad)?,
@@ -328,7 +374,14 @@ impl Simulator {
                     self.opens_at = Some(now.saturating_add(pause));
                 }
             }
+            "flip" => self.faults.flip_next = true,
             "garble" => self.faults.garble_millionths = first.and_then(millionths).ok_or_else(bad)?,
+            "noise" => {
+                let percent: f64 = first.and_then(|text| text.parse().ok()).ok_or_else(bad)?;
+                let share = millionths(&(percent / 100.0).to_string()).ok_or_else(bad)?;
+                (self.faults.garble_millionths, self.faults.babble_millionths) = (share, share);
+            }
+            "parity" => self.parity = switch(first).ok_or_else(bad)? && version.framing() == Framing::SevenEven,
             "power" => match first.ok_or_else(bad)? {
                 "auto" => self.home.force(now, None),
                 watts => {
@@ -341,12 +394,44 @@ impl Simulator {
                 self.faults.silent_until = now.saturating_add(pause);
                 self.faults.zero_next = first == Some("zero") || second == Some("zero");
             }
+            "reduced" if version.family() == Family::Sml => self.meter.reduced = switch(first).ok_or_else(bad)?,
+            "rekey" => {
+                let keys = KeyPair::parse(first.ok_or_else(bad)?, second).ok_or_else(bad)?;
+                let length = version.keys().encryption.bytes().len();
+                if version.ciphering().is_none() || keys.encryption.bytes().len() != length {
+                    return Err(bad());
+                }
+                self.meter.keys = keys;
+            }
+            "replay" => {
+                let count = seconds(1)?;
+                self.faults.replay(usize::try_from(count).map_err(|_| bad())?);
+            }
             "resume" => self.faults.silent_until = i64::MIN,
+            "silence-child" => self.home.silence_children(match first {
+                None => true,
+                text => switch(text).ok_or_else(bad)?,
+            }),
             "spike" => self.faults.spike_next = u64::try_from(seconds(25_000)?).map_err(|_| bad())?,
             "stall" => self.faults.silent_until = now.saturating_add(seconds(i64::MAX)?),
             "state" => return Ok(Some(self.state())),
+            "strip-tag" => {
+                let (strip, count) = if first == Some("clear") { (Strip::Cipher, second) } else { (Strip::Tag, first) };
+                let count = count.map_or(Ok(1), str::parse).map_err(|_| bad())?;
+                if version.ciphering().is_none() || count == 0 {
+                    return Err(bad());
+                }
+                self.faults.strip_next = Some((strip, count));
+            }
             "swap" if first == Some("gas") => self.home.swap_gas_meter(),
             "swap" => self.home.swap_meter(u64::try_from(seconds(0)?).map_err(|_| bad())?),
+            "tic-mode" if version.family() == Family::Tic => {
+                self.meter.version = match first {
+                    Some("historique") => Version::TicHistorique,
+                    Some("standard") => Version::TicStandard,
+                    _ => return Err(bad()),
+                };
+            }
             "zero" => self.faults.zero_next = true,
             _ => return Err(bad()),
         }
@@ -367,9 +452,19 @@ impl Simulator {
     }
 }
 
-fn rates(registers: &Registers, count: usize) -> Vec<RateBooks> {
-    let shown = |exact: u64| exact / MILLIWATT_SECONDS_PER_WATT_HOUR * 1_000;
-    (0..count)
+impl Books {
+    /// Takes the registers of books that are older: nothing has been told of them since.
+    fn keep_registers(&mut self, told: &Self) {
+        self.import_milliwatt_hours = told.import_milliwatt_hours;
+        self.export_milliwatt_hours = told.export_milliwatt_hours;
+        self.rates.clone_from(&told.rates);
+    }
+}
+
+fn rates(registers: &Registers, meter: &Meter) -> Vec<RateBooks> {
+    let step = meter.energy_step();
+    let shown = |exact: u64| exact / step * step / 3_600;
+    (0..meter.version.rates())
         .map(|index| RateBooks {
             rate: index + 1,
             import_milliwatt_hours: shown(registers.import[index]),
@@ -382,6 +477,14 @@ fn rates(registers: &Registers, count: usize) -> Vec<RateBooks> {
 
 fn child(channel: u8, equipment: &str, millilitres: u64, at: i64) -> ChildBooks {
     ChildBooks { channel, equipment: equipment.to_owned(), millilitres: millilitres / 1_000 * 1_000, unix_seconds: at }
+}
+
+fn switch(word: Option<&str>) -> Option<bool> {
+    match word? {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
 }
 
 fn millionths(rate: &str) -> Option<i64> {

@@ -19,7 +19,14 @@ const USAGE: &str = "\
 simulated-home: a household behind its meter, on a port of this machine
 
   --seed N             which home (1)
-  --version NAME       dsmr2.2 dsmr3 dsmr4 dsmr5 esmr5 emucs-be emucs-lu lu-encrypted se fi dk no lt hu ch at (dsmr5)
+  --version NAME       what the meter speaks (dsmr5):
+                       P1    dsmr2.2 dsmr3 dsmr4 dsmr5 esmr5 emucs-be emucs-lu lu-encrypted se fi dk no lt hu ch at
+                       DLMS  aidon-no aidon-se kaifa-no kaifa-se kamstrup-no kamstrup-se kamstrup-dk lg-e450-at
+                             lg-e360-ch lg-e450-ch-gbt iskra-si iskra-at sagemcom-at kaifa-at kaifa-ch-256
+                             glo-suite1 ded-ciphering
+                       SML   sml-ehz sml-mme sml-mme-reduced
+                       TIC   tic-historique tic-standard
+                       D0    d0-mode-c d0-mode-d
   --profile NAME       typical quiet busy solar (typical)
   --pty                talk on a pseudo-terminal (this is what it does if nothing else is said)
   --strict-speed       a reader of the pseudo-terminal at another speed than the meter's hears noise
@@ -31,6 +38,28 @@ simulated-home: a household behind its meter, on a port of this machine
   --key HEX            encryption key of an encrypting meter
   --auth-key HEX       its authentication key
   --keep               go on when standard input ends
+
+Commands, on standard input and in --faults:
+  stall [SECONDS], resume           no output for that long, or until told
+  cut [RATE], garble RATE           telegrams lose bytes, or get flipped bits
+  noise PERCENT                     that share gets flipped bits, and as many have bytes of nobody in front
+  drop [SECONDS]                    the port closes on its readers and opens again
+  reboot [SECONDS] [zero]           silence, then on as before, or with one telegram of zeros first
+  swap [WATT_HOURS], swap gas       another meter at the same place
+  zero, spike [WATT_HOURS]          one telegram with registers that are not true
+  clock INSTANT|SECONDS|child|ok    what the meter believes to be the time
+  power WATTS, power auto           forces the net power
+  flip                              one wrong bit under right checksums: only a tag tells
+  strip-tag [clear] [N]             the next N encrypted telegrams come without tag, or in clear
+  replay N                          the last N telegrams again, one in a second
+  counter-zero, -back, -ok          the invocation counter is always 0, once too low, right again
+  rekey HEX [HEX]                   other keys from now on: encryption, authentication
+  silence-child [on|off]            gas and water meters send nothing more, or again
+  reduced on|off                    SML without its PIN, and with it
+  tic-mode historique|standard      Linky's operator switches the mode
+  parity on|off                     seven-bit characters with their parity in bit 7 (TIC and D0: on), or without;
+                                    never with --once
+  state                             one line of JSON: the books
 ";
 
 /// How long a reader that came may wait to be seen, and a command to be obeyed.
@@ -117,7 +146,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
     }
     if let Some(key) = key {
         let keys = KeyPair::parse(&key, authentication_key.as_deref());
-        options.keys = Some(keys.ok_or("--key and --auth-key must have 32 hexadecimal digits each")?);
+        options.keys = Some(keys.ok_or("--key and --auth-key must have 32 or 64 hexadecimal digits each")?);
     }
     Ok(Some(Arguments { options, kind, once, speed, real_time, faults, keep }))
 }

@@ -51,25 +51,26 @@ pub(super) fn telegram(meter: &Meter, home: &mut Home, quirks: Quirks) -> Vec<u8
         Version::Ch => telegram.swiss(),
         Version::Lt => telegram.lithuanian(),
         Version::Hu => telegram.hungarian(),
-        Version::At => telegram.austrian(),
+        // Austria: only P1 comes here.
+        _ => telegram.austrian(),
     }
     telegram.end()
 }
 
 /// What flowed in the second that just ended.
-fn last_second(home: &mut Home) -> Moment {
+pub(super) fn last_second(home: &mut Home) -> Moment {
     let before = (home.second() - 1).max(home.installed_at());
     home.moment(before)
 }
 
 pub(super) fn net_milliwatts(meter: &Meter, home: &mut Home) -> i64 {
-    let step = if matches!(meter.version, Version::Dsmr22 | Version::Dsmr3) { 10_000 } else { 1_000 };
+    let step = meter.version.power_step() as i64;
     let net = last_second(home).net();
     let steps = nearest(net.unsigned_abs(), step as u64) as i64;
     if net < 0 { -steps * step } else { steps * step }
 }
 
-const fn nearest(value: u64, step: u64) -> u64 {
+pub(super) const fn nearest(value: u64, step: u64) -> u64 {
     (value + step / 2) / step
 }
 
@@ -90,13 +91,22 @@ impl Telegram<'_> {
             Version::Ch => "/LGZ5\\2SIM-CH",
             Version::Lt => "/ESO5\\253000000_A",
             Version::Hu => "/AUX5SIM-METER",
-            Version::At => "/EST5\\253000000_A",
+            // Austria, the last of P1.
+            _ => "/EST5\\253000000_A",
         };
         self.text.push_str(identification);
         self.text.push_str("\r\n\r\n");
     }
 
     fn end(mut self) -> Vec<u8> {
+        // An encrypting meter's bits are flipped outside, under its tag.
+        if self.meter.version.ciphering().is_none() && self.quirks.flip.is_some() {
+            let mut bytes = std::mem::take(&mut self.text).into_bytes();
+            let values = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+            super::d0::flip(&mut bytes[values..], self.quirks.flip);
+            // A digit became another digit.
+            self.text = String::from_utf8(bytes).unwrap_or_default();
+        }
         self.text.push('!');
         if !matches!(self.meter.version, Version::Dsmr22 | Version::Dsmr3) {
             let checksum = crc16(self.text.as_bytes());
@@ -522,7 +532,7 @@ impl Telegram<'_> {
 }
 
 /// Reactive registers in varh, taken and given. Made from the active ones, so that they too never go back.
-fn reactive(home: &Home, registers: &Registers) -> (u64, u64) {
+pub(super) fn reactive(home: &Home, registers: &Registers) -> (u64, u64) {
     let age = (home.second() - home.installed_at()).max(0).unsigned_abs();
     let import = registers.import_total() / MILLIWATT_SECONDS_PER_WATT_HOUR / 9;
     let export = registers.export_total() / MILLIWATT_SECONDS_PER_WATT_HOUR / 20 + age / 300;
@@ -530,7 +540,7 @@ fn reactive(home: &Home, registers: &Registers) -> (u64, u64) {
 }
 
 /// `value` × 10^-`places` with `digits` digits before the point, more if it needs them.
-fn fixed(value: u64, digits: usize, places: usize) -> String {
+pub(super) fn fixed(value: u64, digits: usize, places: usize) -> String {
     if places == 0 {
         return format!("{value:0digits$}");
     }
