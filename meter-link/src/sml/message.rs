@@ -245,19 +245,18 @@ impl<'a> Cursor<'a> {
         let (Kind::List, count) = self.head()? else { return None };
         for _ in 0..count {
             let start = self.at;
-            let entry = self.entry();
-            let is_whole = entry.is_some();
-            if !is_whole {
-                self.at = start;
-                self.skip()?;
+            if let Some(entry) = self.entry() {
+                take(Item::Entry(entry, Raw(&self.bytes[start..self.at])));
+                continue;
             }
-            let raw = Raw(&self.bytes[start..self.at]);
-            take(entry.map_or(Item::Unclear(raw), |entry| Item::Entry(entry, raw)));
+            self.at = start;
+            self.skip()?;
+            take(Item::Unclear(Raw(&self.bytes[start..self.at])));
         }
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn entry(&mut self) -> Option<Entry<'a>> {
         let &[0x77, 0x07, a, b, c, d, e, f, ..] = self.bytes.get(self.at..)? else { return None };
         self.at += 8;
