@@ -1,3 +1,5 @@
+mod wire;
+
 use meter_link::country::Country;
 use meter_link::p1::{Decoder, framer};
 use meter_link::reading::{Flow, Medium, OffsetSource, Phase, Quantity, Reading, Trust, Unit};
