@@ -32,6 +32,7 @@ pub mod raven;
 pub mod reading;
 pub mod security;
 pub mod sml;
+pub mod sunspec;
 pub mod tic;
 pub mod units;
 mod xml;

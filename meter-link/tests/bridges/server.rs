@@ -112,7 +112,10 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn start(address: Address, secret: Option<Secret>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        Self { events, task: tokio::spawn(run(Config { address, keys: Vec::new(), counters: Vec::new(), secret }, sender)) }
+        Self {
+            events,
+            task: tokio::spawn(run(Config { address, keys: Vec::new(), counters: Vec::new(), secret }, sender)),
+        }
     }
 
     pub(crate) async fn reading(&mut self) -> Arrived {
