@@ -11,18 +11,20 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
+use meter_link::decoder::{Decoder, Protocol};
+use meter_link::diagnosis::{Finding, diagnose};
 use meter_link::error::DecodeError;
+use meter_link::health::{Health, LinkProblem, LinkState};
 use meter_link::name::name;
-use meter_link::p1::Decoder;
 use meter_link::reading::{Measured, MeterTime, Reading, Trust};
 use meter_link::security::KeyPair;
 use serde_json::{Value, json};
 
-const USAGE: &str = "usage: decode [--protocol auto|p1] [--key HEX] [--auth-key HEX] FILE";
+const USAGE: &str = "usage: decode [--protocol NAME] [--key HEX]... [--auth-key HEX]... FILE";
 
 fn main() -> ExitCode {
     match Asked::read(std::env::args().skip(1)).and_then(|asked| asked.content().map(|bytes| (asked, bytes))) {
-        Ok((asked, bytes)) => match decode(asked.keys, &bytes) {
+        Ok((asked, bytes)) => match decode(&asked, &bytes) {
             0 => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
         },
@@ -34,33 +36,32 @@ fn main() -> ExitCode {
 }
 
 struct Asked {
+    protocols: Vec<Protocol>,
     keys: Vec<KeyPair>,
     file: String,
 }
 
 impl Asked {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut key, mut auth_key, mut file) = (None, None, None);
+        let (mut keys, mut auth_keys, mut file) = (Vec::new(), Vec::new(), None);
+        let mut protocols = Protocol::ALL.to_vec();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value; {USAGE}"));
             match argument.as_str() {
-                "--protocol" => match value()?.as_str() {
-                    "auto" | "p1" => (),
-                    other => return Err(format!("unknown protocol: {other}; known: auto, p1")),
-                },
-                "--key" => key = Some(value()?),
-                "--auth-key" => auth_key = Some(value()?),
+                "--protocol" => protocols = named(&value()?)?,
+                "--key" => keys.push(value()?),
+                "--auth-key" => auth_keys.push(value()?),
                 _ if file.is_none() => file = Some(argument),
                 _ => return Err(USAGE.to_owned()),
             }
         }
-        let keys = match key {
-            Some(key) => {
-                vec![KeyPair::parse(&key, auth_key.as_deref()).ok_or("a key has 32 hexadecimal digits".to_owned())?]
-            }
-            None => Vec::new(),
+        // The last authentication key serves all keys behind it, too.
+        let pair = |(place, key): (usize, &String)| {
+            KeyPair::parse(key, auth_keys.get(place).or(auth_keys.last()).map(String::as_str))
+                .ok_or("a key has 32 hexadecimal digits, or 64 in suite 2".to_owned())
         };
-        Ok(Self { keys, file: file.ok_or(USAGE.to_owned())? })
+        let keys = keys.iter().enumerate().map(pair).collect::<Result<_, _>>()?;
+        Ok(Self { protocols, keys, file: file.ok_or(USAGE.to_owned())? })
     }
 
     fn content(&self) -> Result<Vec<u8>, String> {
@@ -73,10 +74,23 @@ impl Asked {
     }
 }
 
+/// The protocols of a name: one, all, or the three ways in which DLMS messages are framed.
+fn named(name: &str) -> Result<Vec<Protocol>, String> {
+    let found: Vec<Protocol> = Protocol::ALL
+        .into_iter()
+        .filter(|protocol| name == "auto" || protocol.name() == name || protocol.name().split('-').next() == Some(name))
+        .collect();
+    if found.is_empty() {
+        let known: Vec<&str> = Protocol::ALL.iter().map(|protocol| protocol.name()).collect();
+        return Err(format!("unknown protocol: {name}; known: auto, dlms, {}", known.join(", ")));
+    }
+    Ok(found)
+}
+
 /// Decodes and prints; gives how many readings there were.
-fn decode(keys: Vec<KeyPair>, mut bytes: &[u8]) -> usize {
-    let mut decoder = Decoder::new(keys).showing_damaged();
-    let mut readings = 0;
+fn decode(asked: &Asked, mut bytes: &[u8]) -> usize {
+    let mut decoder = Decoder::of(&asked.protocols, &asked.keys, &[]).showing_damaged();
+    let (mut readings, mut health, is_empty) = (0, Health::default(), bytes.is_empty());
     loop {
         let taken = decoder.handle_bytes(bytes);
         bytes = &bytes[taken..];
@@ -87,15 +101,30 @@ fn decode(keys: Vec<KeyPair>, mut bytes: &[u8]) -> usize {
             match result {
                 Ok(reading) => {
                     readings += 1;
+                    health.hear_reading(&reading, decoder.is_replay_undetectable());
                     println!("{}", print_reading(&reading));
                 }
-                Err(error) => eprintln!("{}", print_error(error)),
+                Err(error) => {
+                    health.hear_error(error);
+                    eprintln!("{}", print_error(error));
+                }
             }
         }
         if bytes.is_empty() {
-            return readings;
+            break;
         }
     }
+    health.state = if readings > 0 { LinkState::Live } else { LinkState::Listening };
+    health.problem = match (is_empty, health.recognised) {
+        (true, _) => Some(LinkProblem::Silent),
+        (false, 0) => Some(LinkProblem::Unrecognised),
+        _ => None,
+    };
+    let finding = diagnose(&health);
+    if finding != Finding::Fine {
+        eprintln!("{}", json!({ "finding": finding, "next": finding.next_step() }));
+    }
+    readings
 }
 
 fn print_error(error: DecodeError) -> Value {
@@ -114,6 +143,8 @@ fn print_reading(reading: &Reading) -> Value {
         },
         "identification": reading.identification,
         "country": reading.country,
+        "reduced": reading.reduced,
+        "counter": reading.counter.map(|counter| counter.highest),
         "values": reading.values.iter().map(|value| print_value(reading, value)).collect::<Vec<_>>(),
         "not_understood": reading.not_understood.iter().map(|kept| kept.text.as_str()).collect::<Vec<_>>(),
     })

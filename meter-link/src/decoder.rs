@@ -1,25 +1,31 @@
 //! Any protocol: finds out what a meter speaks, then reads it.
 //!
-//! Until one is recognised, every protocol listens to the same bytes. One is chosen when it has read a whole frame whose
-//! checksum held (or, where the protocol has none, as many consistent telegrams as it asks for); the others then fall
-//! silent until [`Decoder::forget_protocol`]. What arrives in clear from a meter that is known to authenticate is refused,
-//! whatever it is spoken in. Owns no clock and no port.
+//! Until one is recognised, every protocol listens to the same bytes. One is chosen when it has read a whole frame under a
+//! checksum that noise does not meet, or, where its frames prove less, two of them; the others then fall silent until
+//! [`Decoder::forget_protocol`]. Unsure stays unsure. What arrives in clear from a meter that is known to authenticate is
+//! refused, whatever it is spoken in. Owns no clock and no port.
 
 use std::collections::VecDeque;
 
+use crate::bridge;
 use crate::dlms::{self, Framing};
 use crate::error::DecodeError;
-use crate::p1;
 use crate::reading::{Reading, Trust};
 use crate::security::{Counter, KeyPair, Opener};
-use crate::sml;
+use crate::{p1, sml, tic};
 
 /// Bytes that are listened to at a time while the protocol is not known: the smallest buffer among them.
 const SIP: usize = 256;
+/// The longest message without a frame around it: the longest body of a bridge.
+const MAX_BARE: usize = 65_536;
+/// Values that noise does not make under a weak checksum.
+const MANY: usize = 3;
 
 /// What a meter speaks, and how its frames are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
+    /// What a bridge hands out as one body: JSON.
+    Bridge,
     /// DLMS/COSEM push over HDLC.
     DlmsHdlc,
     /// DLMS/COSEM push over wired M-Bus.
@@ -30,20 +36,123 @@ pub enum Protocol {
     P1,
     /// SML.
     Sml,
+    /// Linky's TIC, both modes.
+    Tic,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::DlmsHdlc, Self::DlmsMbus, Self::DlmsWrapper, Self::P1, Self::Sml];
+    pub const ALL: [Self; 7] =
+        [Self::Bridge, Self::DlmsHdlc, Self::DlmsMbus, Self::DlmsWrapper, Self::P1, Self::Sml, Self::Tic];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Bridge => "bridge",
             Self::DlmsHdlc => "dlms-hdlc",
             Self::DlmsMbus => "dlms-mbus",
             Self::DlmsWrapper => "dlms-wrapper",
             Self::P1 => "p1",
             Self::Sml => "sml",
+            Self::Tic => "tic",
+        }
+    }
+
+    /// What listens for it. `None`: it is not cut out of a stream.
+    fn voice(self, keys: &[KeyPair], counters: &[Counter]) -> Option<Box<dyn Voice>> {
+        let dlms = |framing| -> Box<dyn Voice> { Box::new(dlms::Decoder::new(framing, keys, counters.to_vec())) };
+        Some(match self {
+            Self::Bridge => return None,
+            Self::DlmsHdlc => dlms(Framing::Hdlc),
+            Self::DlmsMbus => dlms(Framing::Mbus),
+            Self::DlmsWrapper => dlms(Framing::Wrapper),
+            Self::P1 => Box::new(p1::Decoder::resuming(keys, counters.to_vec())),
+            Self::Sml => Box::new(sml::Decoder::new()),
+            Self::Tic => Box::new(tic::Decoder::new()),
+        })
+    }
+}
+
+/// One protocol, listening.
+trait Voice: std::fmt::Debug + Send {
+    fn handle_bytes(&mut self, bytes: &[u8]) -> usize;
+    fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>>;
+    fn handle_end(&mut self) {}
+    fn handle_break(&mut self);
+    fn show_damaged(&mut self) {}
+    /// Whether a frame has begun under a header that held.
+    fn is_inside(&self) -> bool {
+        false
+    }
+    /// What the meter's counters are, where it ciphers.
+    fn opener(&self) -> Option<&Opener> {
+        None
+    }
+    /// The ciphered message that no key opened.
+    fn sealed(&self) -> &[u8] {
+        &[]
+    }
+}
+
+macro_rules! voices {
+    ($($name:ty { $($more:tt)* })+) => {$(
+        impl Voice for $name {
+            fn handle_bytes(&mut self, bytes: &[u8]) -> usize {
+                self.handle_bytes(bytes)
+            }
+
+            fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>> {
+                self.poll_reading()
+            }
+
+            fn handle_break(&mut self) {
+                self.handle_break();
+            }
+
+            $($more)*
+        }
+    )+};
+}
+
+voices! {
+    dlms::Decoder {
+        fn is_inside(&self) -> bool {
+            self.is_inside()
+        }
+
+        fn opener(&self) -> Option<&Opener> {
+            Some(self.opener())
+        }
+
+        fn sealed(&self) -> &[u8] {
+            self.sealed()
+        }
+    }
+    p1::Decoder {
+        fn handle_end(&mut self) {
+            self.handle_end();
+        }
+
+        fn show_damaged(&mut self) {
+            self.show_damaged();
+        }
+
+        fn opener(&self) -> Option<&Opener> {
+            Some(self.opener())
+        }
+
+        fn sealed(&self) -> &[u8] {
+            self.sealed()
+        }
+    }
+    sml::Decoder {
+        fn handle_end(&mut self) {
+            self.handle_end();
+        }
+    }
+    tic::Decoder {
+        fn handle_end(&mut self) {
+            self.handle_end();
         }
     }
 }
@@ -51,33 +160,36 @@ impl Protocol {
 /// Bytes in, readings out, whatever the meter speaks.
 #[derive(Debug)]
 pub struct Decoder {
-    voices: Vec<Voice>,
+    voices: Vec<(Protocol, Box<dyn Voice>)>,
     /// Place of the one that was recognised.
     chosen: Option<usize>,
     /// Bytes to listen to while none is; at most [`SIP`].
     sip: Vec<u8>,
     /// What they gave.
     heard: VecDeque<Result<Reading, DecodeError>>,
+    /// A reading that proves too little alone, and whose it is.
+    held: Option<(usize, Reading)>,
     /// The first bytes, for a message without a frame around it, until a protocol is recognised.
     bare: Vec<u8>,
     /// Opens such a message, and knows what the meter's last counters were.
     opener: Opener,
+    /// Bodies of bridges are read.
+    reads_bodies: bool,
     /// The meter authenticates what it sends.
     authenticates: bool,
 }
 
-/// One protocol, listening.
-#[derive(Debug)]
-struct Voice {
-    protocol: Protocol,
-    decoder: Spoken,
-}
-
-#[derive(Debug)]
-enum Spoken {
-    Dlms(Box<dlms::Decoder>),
-    P1(Box<p1::Decoder>),
-    Sml(sml::Decoder),
+/// How much a result says about who speaks.
+#[derive(PartialEq, Eq)]
+enum Proof {
+    /// It is this one.
+    Full,
+    /// It is this one if it comes again.
+    Half,
+    /// Something like it.
+    Hint,
+    /// Nothing.
+    None,
 }
 
 impl Decoder {
@@ -88,27 +200,17 @@ impl Decoder {
 
     /// Listens for these protocols only.
     pub fn of(protocols: &[Protocol], keys: &[KeyPair], counters: &[Counter]) -> Self {
-        let dlms = |framing| Spoken::Dlms(Box::new(dlms::Decoder::new(framing, keys, counters.to_vec())));
-        let voices: Vec<Voice> = protocols
-            .iter()
-            .map(|protocol| Voice {
-                protocol: *protocol,
-                decoder: match protocol {
-                    Protocol::DlmsHdlc => dlms(Framing::Hdlc),
-                    Protocol::DlmsMbus => dlms(Framing::Mbus),
-                    Protocol::DlmsWrapper => dlms(Framing::Wrapper),
-                    Protocol::P1 => Spoken::P1(Box::new(p1::Decoder::resuming(keys, counters.to_vec()))),
-                    Protocol::Sml => Spoken::Sml(sml::Decoder::new()),
-                },
-            })
-            .collect();
+        let voices: Vec<_> =
+            protocols.iter().filter_map(|protocol| Some((*protocol, protocol.voice(keys, counters)?))).collect();
         Self {
-            chosen: (voices.len() == 1).then_some(0),
+            chosen: (protocols.len() == 1 && voices.len() == 1).then_some(0),
             voices,
             sip: Vec::new(),
             heard: VecDeque::new(),
+            held: None,
             bare: Vec::new(),
             opener: Opener::new(keys, counters.to_vec()),
+            reads_bodies: protocols.contains(&Protocol::Bridge),
             authenticates: !counters.is_empty(),
         }
     }
@@ -116,21 +218,21 @@ impl Decoder {
     /// For looking at recordings, many of which were edited after the meter had signed them off: see
     /// [`p1::Decoder::showing_damaged`].
     pub fn showing_damaged(mut self) -> Self {
-        for voice in &mut self.voices {
-            voice.decoder.show_damaged();
+        for (_, voice) in &mut self.voices {
+            voice.show_damaged();
         }
         self
     }
 
     /// What the meter speaks, once it is known.
     pub fn protocol(&self) -> Option<Protocol> {
-        self.chosen.map(|place| self.voices[place].protocol)
+        self.chosen.map(|place| self.voices[place].0)
     }
 
     /// Takes bytes, as many as fit; gives how many. Poll until nothing comes, then hand in the rest.
     pub fn handle_bytes(&mut self, bytes: &[u8]) -> usize {
         if let Some(place) = self.chosen {
-            return self.voices[place].decoder.handle_bytes(bytes);
+            return self.voices[place].1.handle_bytes(bytes);
         }
         let taken = bytes.len().min(SIP - self.sip.len());
         self.sip.extend_from_slice(&bytes[..taken]);
@@ -142,39 +244,45 @@ impl Decoder {
         if self.chosen.is_none() && !self.sip.is_empty() {
             self.listen();
         }
-        if let Some(result) = self.heard.pop_front() {
-            return Some(self.judge(result));
-        }
-        let result = self.voices[self.chosen?].decoder.poll_reading()?;
+        let result = match self.heard.pop_front() {
+            Some(result) => result,
+            None => self.voices[self.chosen?].1.poll_reading()?,
+        };
         Some(self.judge(result))
     }
 
     /// The input has ended: what waits for more is judged as it is.
     pub fn handle_end(&mut self) {
-        match self.chosen {
-            Some(place) => self.voices[place].decoder.handle_end(),
-            None => {
-                self.listen();
-                for place in 0..self.voices.len() {
-                    self.voices[place].decoder.handle_end();
-                    if self.chosen.is_none() {
-                        self.hear(place, false);
-                    }
-                }
-                if self.chosen.is_none() && self.heard.is_empty() {
-                    self.read_bare();
-                }
+        if let Some(place) = self.chosen {
+            return self.voices[place].1.handle_end();
+        }
+        self.listen();
+        for place in 0..self.voices.len() {
+            if self.chosen.is_none() {
+                self.voices[place].1.handle_end();
+                self.hear(place, false);
             }
+        }
+        if self.chosen.is_some() {
+            return;
+        }
+        if let Some((place, reading)) = self.held.take() {
+            // Nothing more will come that could say it again.
+            self.heard.push_back(Ok(reading));
+            self.chosen = Some(place);
+        } else if self.heard.is_empty() {
+            self.read_bare();
         }
     }
 
     /// The link broke: half a frame is forgotten. Keys, counters and the protocol stay.
     pub fn handle_break(&mut self) {
-        for voice in &mut self.voices {
-            voice.decoder.handle_break();
+        for (_, voice) in &mut self.voices {
+            voice.handle_break();
         }
         self.sip.clear();
         self.bare.clear();
+        self.held = None;
     }
 
     /// Nothing was understood for long: listens for every protocol again. Keys and counters stay.
@@ -185,31 +293,23 @@ impl Decoder {
         self.handle_break();
     }
 
-    /// The ciphered message behind the last `KeyNeeded` or `KeyWrong`; see [`dlms::read_sealed`].
+    /// The ciphered message behind the last `KeyNeeded` or `KeyWrong`.
     pub fn sealed(&self) -> &[u8] {
-        match self.chosen.map(|place| &self.voices[place].decoder) {
-            Some(Spoken::Dlms(decoder)) => decoder.sealed(),
-            Some(Spoken::P1(decoder)) => decoder.sealed(),
-            Some(Spoken::Sml(_)) | None => &[],
-        }
+        self.chosen.map_or(&[], |place| self.voices[place].1.sealed())
     }
 
     /// The highest counters accepted so far, to be kept over a restart.
-    pub fn counters(&self) -> Vec<Counter> {
-        match self.chosen.map(|place| &self.voices[place].decoder) {
-            Some(Spoken::Dlms(decoder)) => decoder.opener().counters().to_vec(),
-            Some(Spoken::P1(decoder)) => decoder.opener().counters().to_vec(),
-            Some(Spoken::Sml(_)) | None => self.opener.counters().to_vec(),
-        }
+    pub fn counters(&self) -> &[Counter] {
+        self.opener().counters()
     }
 
     /// Whether the meter always counts 0, so that a recording can hardly be told from a new frame.
     pub fn is_replay_undetectable(&self) -> bool {
-        match self.chosen.map(|place| &self.voices[place].decoder) {
-            Some(Spoken::Dlms(decoder)) => decoder.opener().is_replay_undetectable(),
-            Some(Spoken::P1(decoder)) => decoder.opener().is_replay_undetectable(),
-            Some(Spoken::Sml(_)) | None => false,
-        }
+        self.opener().is_replay_undetectable()
+    }
+
+    fn opener(&self) -> &Opener {
+        self.chosen.and_then(|place| self.voices[place].1.opener()).unwrap_or(&self.opener)
     }
 
     /// Refuses what a meter that authenticates did not.
@@ -226,19 +326,19 @@ impl Decoder {
     /// Lets every protocol listen to what has come.
     fn listen(&mut self) {
         let sip = std::mem::take(&mut self.sip);
-        let room = dlms::MAX_MESSAGE.saturating_sub(self.bare.len());
+        let room = MAX_BARE.saturating_sub(self.bare.len());
         self.bare.extend_from_slice(&sip[..sip.len().min(room)]);
         for place in 0..self.voices.len() {
             let mut rest = &sip[..];
             while !rest.is_empty() {
-                let taken = self.voices[place].decoder.handle_bytes(rest);
+                let taken = self.voices[place].1.handle_bytes(rest);
                 rest = &rest[taken..];
                 self.hear(place, true);
             }
             if self.chosen == Some(place) {
                 self.bare.clear();
-                for (_, other) in self.voices.iter_mut().enumerate().filter(|(other, _)| *other != place) {
-                    other.decoder.handle_break();
+                for (_, (_, other)) in self.voices.iter_mut().enumerate().filter(|(other, _)| *other != place) {
+                    other.handle_break();
                 }
                 return;
             }
@@ -247,96 +347,78 @@ impl Decoder {
 
     /// Takes what one protocol has understood.
     fn hear(&mut self, place: usize, going_on: bool) {
-        while let Some(result) = self.voices[place].decoder.poll_reading() {
-            let voice = &self.voices[place];
-            // A sealed message may lie inside another protocol's frame, whose checksum has not come yet.
-            let is_sealed = match &result {
-                Ok(reading) => voice.protocol == Protocol::P1 && reading.counter.is_some(),
-                Err(error) => voice.protocol == Protocol::P1 && error.proves_frame(),
-            };
-            let is_inside = going_on && is_sealed && self.voices.iter().any(|voice| voice.decoder.is_inside());
-            let is_whole = match &result {
-                Ok(_) => true,
-                // Nothing but its look tells a sealed frame without a key: a maker's three letters begin its title.
-                Err(DecodeError::KeyNeeded | DecodeError::KeyWrong) if is_sealed => voice.decoder.is_titled(),
-                Err(error) => error.proves_frame(),
-            };
-            if is_whole && !is_inside {
-                self.chosen = Some(place);
-            }
-            if self.chosen == Some(place) || (result.as_ref().is_err_and(|error| error.hints_at_frame()) && !is_inside)
-            {
+        while let Some(result) = self.voices[place].1.poll_reading() {
+            if self.chosen == Some(place) {
                 self.heard.push_back(result);
+                continue;
+            }
+            match (self.proof(place, &result, going_on), result) {
+                (Proof::Full, result) => {
+                    self.chosen = Some(place);
+                    let held = self.held.take().filter(|(whose, _)| *whose == place);
+                    self.heard.extend(held.map(|(_, reading)| Ok(reading)));
+                    self.heard.push_back(result);
+                }
+                (Proof::Half, Ok(reading)) => match self.held.take() {
+                    Some((whose, before)) if whose == place => {
+                        self.chosen = Some(place);
+                        self.heard.extend([Ok(before), Ok(reading)]);
+                    }
+                    _ => self.held = Some((place, reading)),
+                },
+                (Proof::Hint, result) => self.heard.push_back(result),
+                (Proof::Half | Proof::None, _) => (),
             }
         }
     }
 
-    /// Reads what came as one message without a frame around it: a datagram, or a recording of one.
+    /// How much a result of one protocol says.
+    fn proof(&self, place: usize, result: &Result<Reading, DecodeError>, going_on: bool) -> Proof {
+        let (protocol, voice) = &self.voices[place];
+        // A sealed message may lie inside another protocol's frame, whose checksum has not come yet.
+        let is_inside = || going_on && self.voices.iter().any(|(_, voice)| voice.is_inside());
+        match (protocol, result) {
+            (Protocol::P1, Ok(reading)) if reading.trust == Trust::Authenticated => {
+                if is_inside() {
+                    Proof::None
+                } else {
+                    Proof::Full
+                }
+            }
+            // Telegrams of old meters carry no checksum; only P1 has objects of the meter itself.
+            (Protocol::P1, Ok(reading)) if reading.trust == Trust::Unverified => {
+                let is_telegram = reading.equipment.is_some() || !reading.children.is_empty();
+                if is_telegram && reading.values.len() >= MANY { Proof::Full } else { Proof::Half }
+            }
+            // Six bits of checksum a line.
+            (Protocol::Tic, Ok(reading)) if reading.values.len() < MANY => Proof::Half,
+            (Protocol::DlmsWrapper, Ok(reading)) if reading.trust == Trust::Unverified => Proof::Half,
+            (_, Ok(_)) => Proof::Full,
+            // Nothing but its look tells a sealed frame without a key: a maker's three letters begin its title.
+            (Protocol::P1, Err(error)) if error.proves_frame() => {
+                let sealed = voice.sealed().get(2..5);
+                let is_titled = sealed.is_some_and(|letters| letters.iter().all(u8::is_ascii_uppercase));
+                let needs_key = matches!(error, DecodeError::KeyNeeded | DecodeError::KeyWrong);
+                if is_inside() || needs_key && !is_titled { Proof::None } else { Proof::Full }
+            }
+            (_, Err(error)) if error.proves_frame() => Proof::Full,
+            (_, Err(error)) if error.hints_at_frame() => Proof::Hint,
+            _ => Proof::None,
+        }
+    }
+
+    /// Reads what came as one message without a frame around it: a datagram, a bridge's body, or a recording of one.
     fn read_bare(&mut self) {
+        let bare = std::mem::take(&mut self.bare);
+        if self.reads_bodies
+            && let Some(kind) = bridge::recognise(&bare)
+        {
+            return self.heard.push_back(bridge::decode(kind, &bare));
+        }
         let mut pending = None;
-        let result = dlms::read(&self.bare, Trust::Unverified, &mut self.opener, &mut pending);
-        if pending.is_none() && (result.is_ok() || result.as_ref().is_err_and(|error| error.proves_frame())) {
+        let result = dlms::read(&bare, Trust::Unverified, &mut self.opener, &mut pending);
+        if pending.is_none() && result.as_ref().err().is_none_or(|error| error.proves_frame()) {
             self.heard.push_back(result);
-        }
-        self.bare.clear();
-    }
-}
-
-impl Spoken {
-    fn handle_bytes(&mut self, bytes: &[u8]) -> usize {
-        match self {
-            Self::Dlms(decoder) => decoder.handle_bytes(bytes),
-            Self::P1(decoder) => decoder.handle_bytes(bytes),
-            Self::Sml(decoder) => decoder.handle_bytes(bytes),
-        }
-    }
-
-    fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>> {
-        match self {
-            Self::Dlms(decoder) => decoder.poll_reading(),
-            Self::P1(decoder) => decoder.poll_reading(),
-            Self::Sml(decoder) => decoder.poll_reading(),
-        }
-    }
-
-    fn handle_end(&mut self) {
-        match self {
-            Self::Dlms(_) => (),
-            Self::P1(decoder) => decoder.handle_end(),
-            Self::Sml(decoder) => decoder.handle_end(),
-        }
-    }
-
-    fn handle_break(&mut self) {
-        match self {
-            Self::Dlms(decoder) => decoder.handle_break(),
-            Self::P1(decoder) => decoder.handle_break(),
-            Self::Sml(decoder) => decoder.handle_break(),
-        }
-    }
-
-    const fn show_damaged(&mut self) {
-        match self {
-            Self::Dlms(_) | Self::Sml(_) => (),
-            Self::P1(decoder) => decoder.show_damaged(),
-        }
-    }
-
-    /// Whether the sealed frame that no key opened begins with a maker's three letters.
-    fn is_titled(&self) -> bool {
-        let sealed = match self {
-            Self::Dlms(decoder) => decoder.sealed(),
-            Self::P1(decoder) => decoder.sealed(),
-            Self::Sml(_) => &[],
-        };
-        sealed.get(2..5).is_some_and(|letters| letters.iter().all(u8::is_ascii_uppercase))
-    }
-
-    /// Whether a frame has begun under a header that held.
-    fn is_inside(&self) -> bool {
-        match self {
-            Self::Dlms(decoder) => decoder.is_inside(),
-            Self::P1(_) | Self::Sml(_) => false,
         }
     }
 }

@@ -65,6 +65,39 @@ pub enum Finding {
     Untrusted,
 }
 
+impl Finding {
+    /// What to do next, for the decode command; screens say it in the reader's language.
+    pub const fn next_step(self) -> &'static str {
+        match self {
+            Self::AuthenticationKeyWrong => {
+                "the encryption key fits; compare the authentication key (AK, GAK) with what the grid operator sent"
+            }
+            Self::BridgeStale => "restart the bridge, and check that it is still joined to the meter",
+            Self::ChecksumFails => "check cable, plug and speed; frames that are whole were read",
+            Self::ChildFrozen => "ask whether the gas or water meter was replaced; electricity is not affected",
+            Self::ClockWrong => "the grid operator can set the meter's clock; values are kept with the host's time",
+            Self::Fine | Self::FileEnded => "nothing",
+            Self::KeyChanged => "ask the grid operator for the new key; frames are kept until it is known",
+            Self::KeyNeeded => "ask the grid operator for the key and give it with --key (and --auth-key)",
+            Self::KeyWrong => "check all digits of the key and that it belongs to this meter",
+            Self::LayoutUnclear => "the frame is whole, the order of its values is not known; please send a recording",
+            Self::Listening => "wait: a meter speaks every second to every ten seconds",
+            Self::NotAllowed => "let this user open the port",
+            Self::NotEnabled => "switch the local interface on in the device's own app",
+            Self::NotFound => "check the cable, the name or the address",
+            Self::NotReachable => "check that the bridge is on and in the same network",
+            Self::PairingNeeded => "pair the device again: press its button",
+            Self::PinNeeded => "ask the metering operator for the PIN, enter it with a torch, switch on InF",
+            Self::PortBusy => "close the other program that holds the port",
+            Self::Rejected => "nothing of it was counted; check who can reach the cable or the bridge",
+            Self::Replayed => "recorded frames were sent again, none was counted; check who can reach the cable",
+            Self::Silent => "ask the grid operator to open the port; check the plug and the request line",
+            Self::Unrecognised => "try another speed: no known protocol was heard",
+            Self::Untrusted => "something else answers in the device's place; pair again only if you replaced it",
+        }
+    }
+}
+
 /// The finding for a meter.
 pub fn diagnose(health: &Health) -> Finding {
     let is_late = health.state != LinkState::Live;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::country::Country;
 use crate::error::DecodeError;
+use crate::reading::{Reading, Trust};
 
 /// A meter's health since its task started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +36,16 @@ pub struct Health {
     pub layouts_unclear: u64,
     /// Frames whose authentication tag failed, was missing, or whose invocation counter was not fresh.
     pub rejected: u64,
+    /// Frames of a known protocol, good or not.
+    #[serde(default)]
+    pub recognised: u64,
     /// How often the link was opened again.
     pub reconnects: u64,
     /// Whether the meter's key fits.
     pub key: KeyState,
+    /// A key has opened a frame before.
+    #[serde(default)]
+    pub has_fitted: bool,
     /// Frames since the last good one that no key opened.
     #[serde(default)]
     pub sealed_in_a_row: u32,
@@ -77,8 +84,10 @@ impl Default for Health {
             decode_errors: 0,
             layouts_unclear: 0,
             rejected: 0,
+            recognised: 0,
             reconnects: 0,
             key: KeyState::NotNeeded,
+            has_fitted: false,
             sealed_in_a_row: 0,
             last_refusal: None,
             replayed_lately: false,
@@ -87,6 +96,50 @@ impl Default for Health {
             last_frame_utc_milliseconds: None,
             interval_milliseconds: None,
             clock_offset_milliseconds: None,
+        }
+    }
+}
+
+impl Health {
+    /// Takes note of a reading. Arrival, interval and clock are the task's to note: it has a clock.
+    pub fn hear_reading(&mut self, reading: &Reading, replay_undetectable: bool) {
+        self.recognised += 1;
+        self.frames += 1;
+        self.protocol = Some(reading.protocol.to_owned());
+        self.identification = Some(reading.identification.clone());
+        self.country = reading.country.or(self.country);
+        self.reduced = reading.reduced;
+        self.sealed_in_a_row = 0;
+        self.replayed_lately = false;
+        self.replay_undetectable = replay_undetectable;
+        if reading.trust == Trust::Authenticated {
+            self.key = KeyState::Fits;
+            self.has_fitted = true;
+        }
+    }
+
+    /// Takes note of a frame that gave no reading.
+    pub fn hear_error(&mut self, error: DecodeError) {
+        // A frame that fails came at the right speed all the same; only what has no end or no beginning may be noise.
+        self.recognised += u64::from(error.proves_frame() || error.hints_at_frame());
+        match error {
+            DecodeError::Checksum { .. } | DecodeError::ChecksumMissing | DecodeError::LineChecksum { .. } => {
+                self.checksum_failures += 1;
+            }
+            DecodeError::KeyNeeded | DecodeError::TitleMissing => self.key = KeyState::Needed,
+            DecodeError::AuthenticationKeyWrong => self.key = KeyState::AuthenticationWrong,
+            DecodeError::KeyWrong if self.has_fitted => self.key = KeyState::Changed,
+            DecodeError::KeyWrong | DecodeError::NoTelegram => self.key = KeyState::Wrong,
+            DecodeError::LayoutUnclear { .. } => self.layouts_unclear += 1,
+            DecodeError::Replayed { .. } => self.replayed_lately = true,
+            _ if error.is_rejection() => (),
+            _ => self.decode_errors += 1,
+        }
+        let refusal = Refusal::of(error);
+        self.rejected += u64::from(refusal.is_some() || error == DecodeError::NoTelegram);
+        self.last_refusal = refusal.or(self.last_refusal);
+        if matches!(error, DecodeError::KeyNeeded | DecodeError::KeyWrong) {
+            self.sealed_in_a_row = self.sealed_in_a_row.saturating_add(1);
         }
     }
 }

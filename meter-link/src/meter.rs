@@ -17,7 +17,7 @@ use crate::decoder::Decoder;
 use crate::error::DecodeError;
 use crate::health::{Health, KeyState, LinkProblem, LinkState, Refusal};
 use crate::link::{Address, Link};
-use crate::reading::{Reading, Trust};
+use crate::reading::Reading;
 use crate::security::{Counter, KeyPair};
 
 /// First pause after a break.
@@ -103,8 +103,6 @@ pub async fn run(config: Config, events: mpsc::Sender<MeterEvent>) {
         last_frame: None,
         distances: Vec::new(),
         settings: 0,
-        recognised: 0,
-        has_fitted: false,
         events,
     };
     #[cfg(feature = "http")]
@@ -126,10 +124,6 @@ struct Task {
     distances: Vec<u32>,
     /// The settings of a serial line with which the last good frame came.
     settings: usize,
-    /// Frames of a protocol we know, good or not.
-    recognised: u64,
-    /// A key has opened a frame before.
-    has_fitted: bool,
     events: mpsc::Sender<MeterEvent>,
 }
 
@@ -137,7 +131,7 @@ impl Task {
     async fn serve(&mut self, config: &Config) -> Result<(), Alone> {
         // One for all times the link is opened: a counter seen before a break must not count as fresh after it.
         let mut decoder = Decoder::new(&config.keys, &config.counters);
-        self.has_fitted = !config.counters.is_empty();
+        self.health.has_fitted = !config.counters.is_empty();
         let mut pause = PAUSE;
         loop {
             let frames = self.health.frames;
@@ -211,14 +205,14 @@ impl Task {
             };
             self.health.bytes += count as u64;
             heard += count as u64;
-            let recognised = self.recognised;
+            let recognised = self.health.recognised;
             let mut rest = &buffer[..count];
             while !rest.is_empty() {
                 let taken = decoder.handle_bytes(rest);
                 rest = &rest[taken..];
                 self.poll(decoder).await?;
             }
-            if self.recognised > recognised {
+            if self.health.recognised > recognised {
                 (known, heard) = (true, 0);
                 self.settings = link.settings();
                 self.health.problem = None;
@@ -244,10 +238,7 @@ impl Task {
     async fn poll(&mut self, decoder: &mut Decoder) -> Result<(), Alone> {
         while let Some(result) = decoder.poll_reading() {
             match result {
-                Ok(reading) => {
-                    self.health.replay_undetectable = decoder.is_replay_undetectable();
-                    self.take(reading).await?;
-                }
+                Ok(reading) => self.take(reading, decoder.is_replay_undetectable()).await?,
                 Err(error) => {
                     let frame = if matches!(error, DecodeError::KeyNeeded | DecodeError::KeyWrong) {
                         decoder.sealed().to_vec()
@@ -261,12 +252,11 @@ impl Task {
         Ok(())
     }
 
-    async fn take(&mut self, reading: Reading) -> Result<(), Alone> {
+    async fn take(&mut self, reading: Reading, replay_undetectable: bool) -> Result<(), Alone> {
         let arrived = utc_milliseconds();
         let now = Instant::now();
-        self.recognised += 1;
+        self.health.hear_reading(&reading, replay_undetectable);
         let health = &mut self.health;
-        health.frames += 1;
         if let Some(last) = self.last_frame.replace(now) {
             if self.distances.len() == DISTANCES {
                 self.distances.remove(0);
@@ -277,44 +267,16 @@ impl Task {
             health.interval_milliseconds = sorted.get(sorted.len() / 2).copied().filter(|_| self.live);
         }
         health.last_frame_utc_milliseconds = Some(arrived);
-        health.protocol = Some(reading.protocol.to_owned());
-        health.identification = Some(reading.identification.clone());
-        health.country = reading.country;
         health.clock_offset_milliseconds =
             reading.meter_time.filter(|_| self.live).map(|time| time.unix_milliseconds - arrived);
-        health.reduced = reading.reduced;
-        health.sealed_in_a_row = 0;
-        health.replayed_lately = false;
-        if reading.trust == Trust::Authenticated {
-            health.key = KeyState::Fits;
-            self.has_fitted = true;
-        }
         let arrived = Arrived { reading, arrived_utc_milliseconds: arrived, live: self.live };
         self.events.send(MeterEvent::Reading(Box::new(arrived))).await.map_err(|_| Alone)
     }
 
     /// Counts a frame that gave no reading; tells it where keys were the reason.
     async fn count(&mut self, error: DecodeError, frame: Vec<u8>) -> Result<(), Alone> {
-        // A frame that fails came at the right speed all the same; only what has no end or no beginning may be noise.
-        self.recognised += u64::from(error.proves_frame() || error.hints_at_frame());
-        let health = &mut self.health;
-        match error {
-            DecodeError::Checksum { .. } | DecodeError::ChecksumMissing | DecodeError::LineChecksum { .. } => {
-                health.checksum_failures += 1;
-            }
-            DecodeError::KeyNeeded | DecodeError::TitleMissing => health.key = KeyState::Needed,
-            DecodeError::AuthenticationKeyWrong => health.key = KeyState::AuthenticationWrong,
-            DecodeError::KeyWrong if self.has_fitted => health.key = KeyState::Changed,
-            DecodeError::KeyWrong | DecodeError::NoTelegram => health.key = KeyState::Wrong,
-            DecodeError::LayoutUnclear { .. } => health.layouts_unclear += 1,
-            DecodeError::Replayed { .. } => health.replayed_lately = true,
-            _ if error.is_rejection() => (),
-            _ => health.decode_errors += 1,
-        }
+        self.health.hear_error(error);
         let refusal = Refusal::of(error);
-        health.rejected += u64::from(refusal.is_some() || error == DecodeError::NoTelegram);
-        health.sealed_in_a_row = health.sealed_in_a_row.saturating_add(u32::from(!frame.is_empty()));
-        health.last_refusal = refusal.or(health.last_refusal);
         if refusal.is_none() && frame.is_empty() {
             return Ok(());
         }

@@ -67,7 +67,7 @@ impl Task {
                                     reading.trust = reading.trust.max(Trust::Checked);
                                 }
                                 (self.health.problem, heard) = (None, Instant::now());
-                                self.take(reading).await?;
+                                self.take(reading, false).await?;
                             }
                             // A device's word on itself between its measurements.
                             Err(DecodeError::NoReading) => (),

@@ -115,7 +115,7 @@ fn judge_stream(case: &Value, keys: &[KeyPair], bytes: &[u8]) -> Result<Outcome,
     };
     run(&mut decoder, &bytes[..switch]);
     // The household has typed in the new key: the meter's task starts anew with both and the counters it kept.
-    let mut decoder = Decoder::new(keys, &decoder.counters());
+    let mut decoder = Decoder::new(keys, decoder.counters());
     run(&mut decoder, &bytes[switch..]);
     let accepted: Vec<bool> = results.iter().map(Result::is_ok).collect();
     let expected: Vec<bool> = messages.iter().map(|message| message["accepted"] == true).collect();
