@@ -108,6 +108,9 @@ pub enum DecodeError {
         /// The most that is kept.
         limit: usize,
     },
+    /// A telegram without a check says something else than the one before it; the next may confirm it.
+    #[error("telegram without a check differs from the one before")]
+    Unconfirmed,
 }
 
 impl DecodeError {
@@ -173,6 +176,7 @@ impl DecodeError {
             Self::TitleForeign => "title_foreign",
             Self::TitleMissing => "title_missing",
             Self::TooLong { .. } => "too_long",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 }

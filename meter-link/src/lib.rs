@@ -12,6 +12,7 @@ pub mod bridge;
 pub mod checksum;
 pub mod civil;
 pub mod country;
+pub mod d0;
 pub mod decimal;
 pub mod decoder;
 pub mod diagnosis;

@@ -13,6 +13,8 @@ pub fn name(measured: &Measured, medium: Option<Medium>) -> String {
         Quantity::ActiveEnergy(of, rate) => format!("{}_energy{}", flow(of), total_or(rate)),
         Quantity::ActivePower(of, on) => format!("{}_power{}", flow(of), phase(on)),
         Quantity::ApparentPower(of, on) => format!("{}_apparent_power{}", flow(of), phase(on)),
+        // A past period's, never to be taken for the current one.
+        Quantity::ByCode if measured.obis.f != 255 => "history".to_owned(),
         Quantity::ByCode | Quantity::Count => by_code(measured.obis, medium).to_owned(),
         Quantity::Current(on) => format!("current{}", phase(on)),
         Quantity::Demand(of) => format!("{}_demand", flow(of)),

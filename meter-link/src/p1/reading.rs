@@ -223,7 +223,7 @@ fn measure(
 /// A unit and its power of ten. Meters disagree about capitals, and none sends a unit in which they would matter: `mW` is no
 /// power of a home, and MWh and MJ are large in every meter that has them.
 #[inline]
-fn unit_of(symbol: &[u8]) -> Option<(Unit, i8)> {
+pub(crate) fn unit_of(symbol: &[u8]) -> Option<(Unit, i8)> {
     let mut small = [0; 5];
     let small = small.get_mut(..symbol.len())?;
     small.copy_from_slice(symbol);
@@ -295,7 +295,7 @@ fn name_children(reading: &mut Reading) {
 }
 
 /// Maker and model. A run of six digits is a serial number, unless an underscore follows it (a firmware's number).
-fn identification(line: &[u8]) -> String {
+pub(crate) fn identification(line: &[u8]) -> String {
     let mut run = 0;
     let mut end = line.len();
     for (index, byte) in line.iter().enumerate() {

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "how many cases were right is what a person asks of these tests")]
 
 mod cases;
+mod d0;
 mod dlms;
 mod dlms_client;
 mod p1;
