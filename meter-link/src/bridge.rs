@@ -11,7 +11,7 @@
 
 pub mod glow;
 pub mod homewizard;
-mod json;
+pub(crate) mod json;
 pub mod shelly;
 mod stamp;
 pub mod tasmota;

@@ -3,7 +3,7 @@
 //! The address is plain data and part of the core; opening one needs the feature of its kind.
 
 #[cfg(feature = "http")]
-mod bridge;
+pub mod bridge;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "serial")]

@@ -3,7 +3,10 @@
 //! Knows how a device is spoken to, not what its bodies mean. Every body is bounded by [`crate::bridge::MAX_BODY`], every
 //! wait for an answer by [`web::ANSWER`]. Never opens itself again: after a problem the task decides when.
 
+pub mod homewizard2;
+pub mod pin;
 mod polled;
+mod published;
 mod web;
 
 use super::Address;
@@ -17,14 +20,21 @@ pub struct BridgeLink(Way);
 /// How bodies come.
 #[derive(Debug)]
 enum Way {
+    /// Asked again and again.
     Polled(polled::Polled),
+    /// Published to a broker.
+    Published(Box<published::Published>),
+    /// Pushed over a web socket, from the paired device.
+    Pushed(Box<homewizard2::Pushed>),
 }
 
 impl BridgeLink {
     /// Reaches the device and finds out what it offers. The error says whether and why a person is needed.
-    pub async fn open(address: &Address, _secret: Option<&Secret>) -> Result<Self, LinkProblem> {
+    pub async fn open(address: &Address, secret: Option<&Secret>) -> Result<Self, LinkProblem> {
         let Address::Bridge { kind, host, port } = address else { return Err(LinkProblem::NotFound) };
         Ok(Self(match kind {
+            Kind::Glow => Way::Published(Box::new(published::Published::open(host, *port, secret).await?)),
+            Kind::HomeWizard2 => Way::Pushed(Box::new(homewizard2::Pushed::open(host, *port, secret).await?)),
             Kind::HomeWizard | Kind::Shelly | Kind::Tasmota => {
                 Way::Polled(polled::Polled::open(*kind, host, *port).await?)
             }
@@ -36,13 +46,16 @@ impl BridgeLink {
     pub async fn next(&mut self) -> Result<Vec<u8>, LinkProblem> {
         match &mut self.0 {
             Way::Polled(polled) => polled.next().await,
+            Way::Published(published) => published.next().await,
+            Way::Pushed(pushed) => pushed.next().await,
         }
     }
 
     /// Whether what comes is known to come, unchanged, from the device that was paired.
     pub const fn is_pinned(&self) -> bool {
         match &self.0 {
-            Way::Polled(_) => false,
+            Way::Polled(_) | Way::Published(_) => false,
+            Way::Pushed(_) => true,
         }
     }
 }

@@ -3,7 +3,9 @@
 //! A bridge that repeats what its meter said before is not live: a body with the stamp of the one before it counts as
 //! silence, so that an old value is never shown as new.
 
-use tokio::time::{Instant, timeout_at};
+use std::pin::pin;
+
+use tokio::time::{Instant, sleep_until};
 
 use super::{Alone, Config, MAX_PAUSE, PAUSE, Task, with_chance};
 use crate::bridge::{self, Kind};
@@ -50,40 +52,57 @@ impl Task {
         };
         telegrams.handle_break();
         let mut stamp = None;
-        let mut heard = Instant::now();
         loop {
-            let body = tokio::select! {
-                body = timeout_at(heard + self.patience(), link.next()) => body,
-                () = self.events.closed() => return Err(Alone),
-            };
-            match body {
-                Ok(Ok(body)) => {
-                    self.health.bytes += body.len() as u64;
-                    for result in readings(kind, &body, telegrams) {
-                        match result {
-                            Ok(reading) if is_repeated(&reading, &mut stamp) => (),
-                            Ok(mut reading) => {
-                                if link.is_pinned() {
-                                    reading.trust = reading.trust.max(Trust::Checked);
-                                }
-                                (self.health.problem, heard) = (None, Instant::now());
-                                self.take(reading, false).await?;
-                            }
-                            // A device's word on itself between its measurements.
-                            Err(DecodeError::NoReading) => (),
-                            Err(error) => self.count(error, Vec::new()).await?,
+            let body = {
+                // Not dropped when it takes long: half an answer would be lost.
+                let mut next = pin!(link.next());
+                loop {
+                    let patience = Instant::now() + self.patience();
+                    let body = tokio::select! {
+                        body = &mut next => Some(body),
+                        () = sleep_until(patience) => None,
+                        () = self.events.closed() => return Err(Alone),
+                    };
+                    match body {
+                        Some(body) => break body,
+                        None => {
+                            self.health.problem = Some(LinkProblem::Silent);
+                            self.tell_bridge().await?;
                         }
                     }
                 }
-                Ok(Err(problem)) => return Ok(problem),
-                // The link stays open: what it waits for may still come.
-                Err(_) => heard = Instant::now(),
+            };
+            let body = match body {
+                Ok(body) => body,
+                Err(problem) => return Ok(problem),
+            };
+            self.health.bytes += body.len() as u64;
+            for result in readings(kind, &body, telegrams) {
+                match result {
+                    Ok(reading) if is_repeated(&reading, &mut stamp) => (),
+                    Ok(mut reading) => {
+                        if link.is_pinned() {
+                            reading.trust = reading.trust.max(Trust::Checked);
+                        }
+                        self.health.problem = None;
+                        self.take(reading, false).await?;
+                    }
+                    // A device's word on itself between its measurements.
+                    Err(DecodeError::NoReading) => (),
+                    Err(error) => self.count(error, Vec::new()).await?,
+                }
             }
-            if self.is_late() {
-                self.health.problem = Some(LinkProblem::Silent);
-            }
-            self.tell(if self.is_late() { LinkState::Listening } else { LinkState::Live }).await?;
+            self.tell_bridge().await?;
         }
+    }
+
+    /// Tells whether the bridge is live.
+    async fn tell_bridge(&mut self) -> Result<(), Alone> {
+        let state = if self.is_late() { LinkState::Listening } else { LinkState::Live };
+        if state == LinkState::Listening && self.last_frame.is_some() {
+            self.health.problem = Some(LinkProblem::Silent);
+        }
+        self.tell(state).await
     }
 }
 

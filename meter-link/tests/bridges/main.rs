@@ -2,6 +2,8 @@
 //!
 //! No test waits for time to pass: each waits for the event it is about, with a limit that only a failure reaches.
 
+mod paired;
+mod published;
 mod server;
 
 use std::time::Duration;

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "how many cases were right is what a person asks of these tests")]
 
+mod bridge;
 mod cases;
 mod d0;
 mod dlms;

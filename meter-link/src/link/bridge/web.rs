@@ -11,7 +11,7 @@ use crate::health::LinkProblem;
 /// A device in the same home answers a connection in milliseconds; one that does not within five seconds is off.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Small devices answer one request after another and can be busy with another display's.
-pub(super) const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(8);
 
 /// A client for plain HTTP.
 pub(super) fn client() -> Result<Client, LinkProblem> {
@@ -79,15 +79,15 @@ pub(super) fn problem(error: &reqwest::Error) -> LinkProblem {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
             return refused_by_tls(tls);
         }
-        if let Some(system) = inner.downcast_ref::<std::io::Error>() {
-            if let Some(tls) = system.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return refused_by_tls(tls);
-            }
-            if system.raw_os_error().is_some() {
-                return crate::link::problem(system);
-            }
+        let system = inner.downcast_ref::<std::io::Error>();
+        if let Some(system) = system.filter(|system| system.raw_os_error().is_some()) {
+            return crate::link::problem(system);
         }
-        cause = inner.source();
+        // An error wrapped in the system's is its content, not its source.
+        cause = match system.and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => inner.source(),
+        };
     }
     match error {
         error if error.is_timeout() => LinkProblem::Refused,
