@@ -11,6 +11,7 @@ use crate::error::{CallError, ErrorCode};
 use crate::history::{HistoryReply, Period, Resolution};
 use crate::live::{MeterId, Role};
 use crate::scope::{Scope, Scopes};
+use crate::security::SecurityEvent;
 
 /// A request that knows its name, its scope and its reply.
 pub trait Request: Serialize + DeserializeOwned {
@@ -100,6 +101,12 @@ calls! {
         /// Which.
         meter: MeterId,
     } -> ();
+
+    /// Frames of a meter that were refused, newest first, at most 500 of them.
+    security_events: Look, SecurityEvents {
+        /// Which.
+        meter: MeterId,
+    } -> Vec<SecurityEvent>;
 
     /// Gives the keys of an encrypting meter. Kept where the operating system keeps secrets, never in the database.
     set_meter_key: Install, SetMeterKey {

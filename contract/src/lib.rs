@@ -9,3 +9,4 @@ pub mod history;
 pub mod live;
 pub mod notice;
 pub mod scope;
+pub mod security;

@@ -10,6 +10,8 @@ use meter_link::reading::{Flow, Phase, Trust};
 use meter_link::units::{Milliamperes, Millilitres, Millivolts, MilliwattHours, Milliwatts};
 use serde::{Deserialize, Serialize};
 
+use crate::security::{KeyEpochState, SecurityEvent};
+
 /// A paired meter. Its history belongs to its points and outlives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -91,7 +93,25 @@ pub struct MeterState {
     pub health: Health,
     /// The first thing to look at when no data comes.
     pub finding: Finding,
+    /// The keys it was given, newest first, at most [`MAX_KEYS_SHOWN`].
+    #[serde(default)]
+    pub keys: Vec<KeyEpochState>,
+    /// Frames refused since the home's day began.
+    #[serde(default)]
+    pub security_events_today: u64,
+    /// The frame refused last.
+    #[serde(default)]
+    pub last_security_event: Option<SecurityEvent>,
+    /// Frames that are kept until their key is known.
+    #[serde(default)]
+    pub sealed_frames: u64,
+    /// Such frames that had to make room for newer ones and are lost.
+    #[serde(default)]
+    pub sealed_frames_dropped: u64,
 }
+
+/// Keys of one meter that screens are told of: more than it has in its life.
+pub const MAX_KEYS_SHOWN: usize = 32;
 
 /// What a paired meter measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

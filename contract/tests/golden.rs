@@ -9,6 +9,7 @@ use contract::live::{
 };
 use contract::notice::{Notice, Numbered};
 use contract::scope::{Scope, Scopes};
+use contract::security::{KeyEpochState, KeySlot, SecurityEvent, SecurityEventKind};
 use meter_link::country::{Country, RateName};
 use meter_link::diagnosis::Finding;
 use meter_link::health::{Health, KeyState, LinkState};
@@ -26,6 +27,10 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &s
     insta::with_settings!({ snapshot_path => "golden", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, pretty);
     });
+}
+
+fn event() -> SecurityEvent {
+    SecurityEvent { at_utc_milliseconds: 1_792_779_000_000, kind: SecurityEventKind::Replayed }
 }
 
 fn meter() -> MeterState {
@@ -49,6 +54,18 @@ fn meter() -> MeterState {
             ..Health::default()
         },
         finding: Finding::Fine,
+        keys: vec![KeyEpochState {
+            number: 2,
+            suite: 0,
+            since_utc_milliseconds: 1_792_700_000_000,
+            last_used_utc_milliseconds: Some(1_792_779_340_120),
+            state: KeySlot::Current,
+            refused_from_utc_milliseconds: None,
+        }],
+        security_events_today: 1,
+        last_security_event: Some(event()),
+        sealed_frames: 12,
+        sealed_frames_dropped: 0,
     }
 }
 
@@ -160,6 +177,7 @@ fn requests_and_replies() {
             }],
         },
     );
+    check("reply_security_events", &vec![event()]);
     check("error", &CallError::invalid("zone", "no such time zone"));
 }
 
@@ -188,6 +206,9 @@ impl calls::Calls for Unreached {
         unreachable!("refused before")
     }
     async fn remove_meter(&self, _: calls::RemoveMeter) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
+    async fn security_events(&self, _: calls::SecurityEvents) -> Result<Vec<SecurityEvent>, CallError> {
         unreachable!("refused before")
     }
     async fn set_meter_key(&self, _: SetMeterKey) -> Result<(), CallError> {
@@ -219,4 +240,15 @@ async fn k7_a_garbled_request_with_a_key_in_it_is_not_repeated_in_the_error() {
     let secret = Secret("00112233".to_owned());
     let request = SetMeterKey { meter: MeterId(1), decryption_key: secret, authentication_key: None };
     assert!(!format!("{request:?}").contains("0011"));
+}
+
+#[test]
+fn a_meter_written_before_keys_had_epochs_is_still_read() {
+    let mut old = serde_json::to_value(meter()).expect("it can be written");
+    let fields = old.as_object_mut().expect("an object");
+    for name in ["keys", "security_events_today", "last_security_event", "sealed_frames", "sealed_frames_dropped"] {
+        fields.remove(name).expect("a field of the new form");
+    }
+    let read: MeterState = serde_json::from_value(old).expect("the old form is read");
+    assert_eq!((read.keys, read.sealed_frames), (Vec::new(), 0));
 }

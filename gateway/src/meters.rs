@@ -11,7 +11,7 @@ use contract::live::{MeterId, Role};
 use household::home::{Household, MeterOrder, SIMULATED};
 use meter_link::health::{Health, LinkProblem, LinkState};
 use meter_link::meter::{Config, MeterEvent};
-use meter_link::security::KeyPair;
+use meter_link::security::{Counter, KeyPair};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -30,8 +30,8 @@ pub async fn serve(household: Household, mut orders: mpsc::UnboundedReceiver<Met
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(MeterOrder::Start { meter, address, keys }) => {
-                    let task = tokio::spawn(read(household.clone(), meter, address, keys));
+                Some(MeterOrder::Start { meter, address, keys, counters }) => {
+                    let task = tokio::spawn(read(household.clone(), meter, address, keys, counters));
                     if let Some(old) = tasks.insert(meter, task.abort_handle()) {
                         old.abort();
                     }
@@ -59,7 +59,7 @@ pub async fn pair(household: &Household, address: &str) -> Result<(), String> {
 }
 
 /// Reads one meter for as long as it is paired.
-async fn read(household: Household, meter: MeterId, address: String, keys: Vec<KeyPair>) {
+async fn read(household: Household, meter: MeterId, address: String, keys: Vec<KeyPair>, counters: Vec<Counter>) {
     // Held while the meter is read; the process ends with it.
     let mut simulated = None;
     let link = if address == SIMULATED {
@@ -87,7 +87,7 @@ async fn read(household: Household, meter: MeterId, address: String, keys: Vec<K
         }
     };
     let (events, mut told) = mpsc::channel(EVENTS);
-    let task = meter_link::meter::run(Config { address, keys, counters: Vec::new(), secret: None }, events);
+    let task = meter_link::meter::run(Config { address, keys, counters, secret: None }, events);
     let forward = async {
         while let Some(event) = told.recv().await {
             household.hear(meter, event).await;

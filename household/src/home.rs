@@ -3,18 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contract::calls::{About, AboutReply, AddMeter, Calls, History, Port, Ports, RemoveMeter, SetMeterKey, SetZone};
+use contract::calls::{
+    About, AboutReply, AddMeter, Calls, History, Port, Ports, RemoveMeter, SecurityEvents, SetMeterKey, SetZone,
+};
 use contract::error::{CallError, ErrorCode};
 use contract::history::HistoryReply;
 use contract::live::{Capability, Home, MeterId, Recording};
+use contract::security::SecurityEvent;
 use meter_link::link::Address;
 use meter_link::meter::MeterEvent;
-use meter_link::security::KeyPair;
+use meter_link::security::{Counter, KeyPair};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::calendar::Calendar;
 use crate::history;
 use crate::live::{Live, Watch};
+use crate::recorder::refused::events;
 use crate::recorder::{Command, Recorder, host_clock, keep_setting, setting};
 use crate::secrets::Secrets;
 use crate::store::{Store, StoreError, identity, random_hexadecimal};
@@ -23,6 +27,8 @@ use crate::store::{Store, StoreError, identity, random_hexadecimal};
 pub const SIMULATED: &str = "simulated";
 /// Commands that may wait for the recorder: several seconds of every meter a home can have.
 const COMMANDS: usize = 256;
+/// Security events that one call gives: more than anybody reads.
+const EVENTS_SHOWN: i64 = 500;
 
 /// How a home is opened.
 #[derive(Clone, Debug)]
@@ -48,6 +54,8 @@ pub enum MeterOrder {
         address: String,
         /// Keys to try, newest first.
         keys: Vec<KeyPair>,
+        /// Invocation counters that were accepted before.
+        counters: Vec<Counter>,
     },
     /// Stop reading.
     Stop(MeterId),
@@ -224,6 +232,13 @@ impl Calls for Household {
 
     async fn remove_meter(&self, request: RemoveMeter) -> Result<(), CallError> {
         self.ask(|reply| Command::RemoveMeter(request.meter, reply)).await
+    }
+
+    async fn security_events(&self, request: SecurityEvents) -> Result<Vec<SecurityEvent>, CallError> {
+        if !self.live.look(|state| state.meters.contains_key(&request.meter)) {
+            return Err(CallError::new(ErrorCode::NotFound, "there is no such meter"));
+        }
+        self.question(move |store| store.read(|connection| events(connection, request.meter, EVENTS_SHOWN))).await
     }
 
     async fn set_meter_key(&self, request: SetMeterKey) -> Result<(), CallError> {

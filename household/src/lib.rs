@@ -7,6 +7,7 @@ pub mod books;
 pub mod calendar;
 pub mod history;
 pub mod home;
+pub mod key_policy;
 pub mod live;
 pub mod recorder;
 pub mod secrets;

@@ -4,7 +4,14 @@
 //! book its registers, commit, and only then change what screens see. A reading that cannot be committed is not announced;
 //! it waits in memory, the newest hour of them.
 
+pub(crate) mod refused;
+
+mod keys;
 mod point;
+mod protection;
+mod standing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,7 +22,7 @@ use contract::notice::Notice;
 use jiff::Timestamp;
 use meter_link::diagnosis::{Finding, diagnose};
 use meter_link::health::Health;
-use meter_link::meter::{Arrived, MeterEvent};
+use meter_link::meter::{Arrived, MeterEvent, Refused};
 use meter_link::reading::{Medium, Reading};
 use meter_link::security::KeyPair;
 use rusqlite::{Connection, Transaction, params};
@@ -24,10 +31,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::calendar::{Calendar, Interval};
 use crate::history;
 use crate::home::MeterOrder;
+use crate::key_policy::KeyPolicy;
 use crate::live::{LastHour, Live, State};
 use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 use point::Point;
+use protection::{Protection, Verdict};
+use standing::Standing;
 
 /// Readings that wait while the disk is full: an hour of one a second.
 const WAITING_ROOM: usize = 3_600;
@@ -45,6 +55,13 @@ pub(crate) enum Command {
     Tick,
 }
 
+/// What waits until the disk takes it.
+#[derive(Clone)]
+enum Waiting {
+    Reading(Box<Arrived>),
+    Refused(Box<Refused>),
+}
+
 /// The writer and all it needs to decide.
 pub(crate) struct Recorder {
     writer: Connection,
@@ -56,7 +73,11 @@ pub(crate) struct Recorder {
     points: Vec<Point>,
     live: Live,
     orders: mpsc::UnboundedSender<MeterOrder>,
-    waiting: VecDeque<(MeterId, Box<Arrived>)>,
+    waiting: VecDeque<(MeterId, Waiting)>,
+    /// What protects each paired meter.
+    protections: BTreeMap<MeterId, Protection>,
+    standings: BTreeMap<MeterId, Standing>,
+    key_policy: KeyPolicy,
     now: fn() -> i64,
 }
 
@@ -83,7 +104,8 @@ impl Recorder {
             home,
         };
         let live = Live::new(state);
-        let recorder = Self {
+        let key_policy = KeyPolicy::load(&writer)?;
+        let mut recorder = Self {
             writer,
             _store: store,
             secrets,
@@ -93,10 +115,14 @@ impl Recorder {
             live: live.clone(),
             orders,
             waiting: VecDeque::new(),
+            protections: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            key_policy,
             now,
         };
         recorder.refresh()?;
         for meter in recorder.live.look(|state| state.meters.values().cloned().collect::<Vec<_>>()) {
+            recorder.protect(meter.id)?;
             recorder.start(&meter);
         }
         Ok((recorder, live))
@@ -108,8 +134,8 @@ impl Recorder {
             match command {
                 Command::AddMeter(request, reply) => drop(reply.send(self.add_meter(&request))),
                 Command::Event(meter, MeterEvent::Health(health)) => self.hear_health(meter, *health),
-                Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear_reading(meter, arrived),
-                Command::Event(_, MeterEvent::Refused(_)) => (),
+                Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear(meter, Waiting::Reading(arrived)),
+                Command::Event(meter, MeterEvent::Refused(refused)) => self.hear(meter, Waiting::Refused(refused)),
                 Command::RemoveMeter(meter, reply) => drop(reply.send(self.remove_meter(meter))),
                 Command::SetMeterKey(meter, keys, reply) => drop(reply.send(self.set_meter_key(meter, &keys))),
                 Command::SetZone(zone, reply) => drop(reply.send(self.set_zone(&zone))),
@@ -140,7 +166,13 @@ impl Recorder {
             role: request.role,
             health: Health::default(),
             finding: Finding::Listening,
+            keys: Vec::new(),
+            security_events_today: 0,
+            last_security_event: None,
+            sealed_frames: 0,
+            sealed_frames_dropped: 0,
         };
+        self.protections.insert(meter.id, Protection::default());
         self.start(&meter);
         let id = meter.id;
         self.live.change(|state| {
@@ -157,11 +189,15 @@ impl Recorder {
         self.writer
             .execute("UPDATE meter SET removed_utc_milliseconds = ? WHERE id = ?", params![(self.now)(), id.0])
             .and_then(|_| self.writer.execute("UPDATE point SET meter = NULL WHERE meter = ?", params![id.0]))
+            // Nobody could open them any more; the counters stay.
+            .and_then(|_| self.writer.execute("DELETE FROM sealed_frame WHERE meter = ?", params![id.0]))
             .map_err(|error| refuse(&error.into()))?;
         let _ = self.orders.send(MeterOrder::Stop(id));
         for point in self.points.iter_mut().filter(|point| point.meter == Some(id)) {
             point.meter = None;
         }
+        self.protections.remove(&id);
+        self.standings.remove(&id);
         let forgotten = self.secrets.forget(&self.key_name(id));
         self.live.change(|state| {
             state.meters.remove(&id);
@@ -171,19 +207,6 @@ impl Recorder {
             Some(state.lists())
         });
         forgotten.map_err(|error| CallError::new(ErrorCode::SecretsUnavailable, error.to_string()))
-    }
-
-    fn set_meter_key(&mut self, id: MeterId, keys: &KeyPair) -> Result<(), CallError> {
-        let Some(meter) = self.live.look(|state| state.meters.get(&id).cloned()) else {
-            return Err(CallError::new(ErrorCode::NotFound, "there is no such meter"));
-        };
-        self.secrets
-            .keep(&self.key_name(id), &print_keys(keys))
-            .map_err(|error| CallError::new(ErrorCode::SecretsUnavailable, error.to_string()))?;
-        // The task takes its keys when it starts.
-        let _ = self.orders.send(MeterOrder::Stop(id));
-        self.start(&meter);
-        Ok(())
     }
 
     fn set_zone(&mut self, name: &str) -> Result<(), CallError> {
@@ -202,46 +225,47 @@ impl Recorder {
         Ok(())
     }
 
-    /// Orders the meter's task to start, with its keys.
-    fn start(&self, meter: &MeterState) {
-        let keys = match self.secrets.read(&self.key_name(meter.id)) {
-            Ok(kept) => kept.and_then(|text| read_keys(&text)).into_iter().collect(),
-            Err(error) => {
-                tracing::warn!(meter = meter.id.0, "keys cannot be read: {error}");
-                Vec::new()
-            }
-        };
-        let _ = self.orders.send(MeterOrder::Start { meter: meter.id, address: meter.address.clone(), keys });
-    }
-
-    fn key_name(&self, id: MeterId) -> String {
-        format!("meter {} {}", id.0, self.identity)
-    }
-
-    fn hear_health(&self, id: MeterId, health: Health) {
+    fn hear_health(&mut self, id: MeterId, health: Health) {
+        let standing = self.standings.get(&id);
+        let now = (self.now)();
         self.live.change(|state| {
             let meter = state.meters.get_mut(&id)?;
-            meter.finding = diagnose(&health);
+            meter.finding = match diagnose(&health) {
+                Finding::Fine => {
+                    standing.and_then(|standing| standing.finding(&meter.address, now)).unwrap_or(Finding::Fine)
+                }
+                other => other,
+            };
             meter.health = health;
             Some(Notice::Meter(Box::new(meter.clone())))
         });
     }
 
-    fn hear_reading(&mut self, meter: MeterId, arrived: Box<Arrived>) {
+    /// Takes a reading, or a frame that gave none; what cannot be kept now waits.
+    fn hear(&mut self, meter: MeterId, heard: Waiting) {
         if self.live.look(|state| state.home.recording == Recording::Damaged) {
             return;
+        }
+        if let Waiting::Reading(arrived) = &heard
+            && self.protections.contains_key(&meter)
+        {
+            self.standings.entry(meter).or_default().hear(arrived);
         }
         if self.waiting.len() == WAITING_ROOM {
             self.waiting.pop_front();
         }
-        self.waiting.push_back((meter, arrived));
+        self.waiting.push_back((meter, heard));
         self.record_waiting();
     }
 
     /// Commits what waits, oldest first, until it is done or the store refuses.
     fn record_waiting(&mut self) {
-        while let Some((meter, arrived)) = self.waiting.front().cloned() {
-            let recording = match self.record(meter, &arrived) {
+        while let Some((meter, heard)) = self.waiting.front().cloned() {
+            let kept = match &heard {
+                Waiting::Reading(arrived) => self.record(meter, arrived),
+                Waiting::Refused(refused) => self.record_refused(meter, refused),
+            };
+            let recording = match kept {
                 Ok(()) => {
                     self.waiting.pop_front();
                     Recording::Fine
@@ -270,18 +294,25 @@ impl Recorder {
         };
         let now = (self.now)();
         let reading = &arrived.reading;
-        self.adopt_zone(reading)?;
+        let Some(mut protection) = self.protections.get(&meter).cloned() else { return Ok(()) };
+        if protection.is_fresh(arrived) {
+            self.adopt_zone(reading)?;
+        }
         let transaction = self.writer.transaction()?;
         let mut changed = Vec::new();
-        for kind in kinds(reading, role) {
-            let place = attach(&transaction, &mut self.points, kind, meter)?;
-            // A copy, so that a refused commit leaves the books as they were.
-            let mut point = self.points[place].clone();
-            if point.hear(&transaction, arrived)? {
-                changed.push((place, point));
+        let verdict = protection.judge(&transaction, meter, arrived, &self.key_policy)?;
+        if verdict != Verdict::Refused {
+            for kind in kinds(reading, role) {
+                let place = attach(&transaction, &mut self.points, kind, meter)?;
+                // A copy, so that a refused commit leaves the books as they were.
+                let mut point = self.points[place].clone();
+                if point.hear(&transaction, arrived)? {
+                    changed.push((place, point));
+                }
             }
         }
         transaction.commit()?;
+        self.take_over(meter, protection, verdict);
         for (place, point) in changed {
             let told = point.state();
             let power = told.latest.as_ref().and_then(|latest| latest.power_milliwatts);
@@ -365,6 +396,9 @@ impl Recorder {
             state.home.utc_offset_seconds = self.calendar.offset_seconds(now);
             None
         });
+        for meter in self.protections.keys() {
+            self.show_protection(*meter);
+        }
         Ok(())
     }
 
@@ -428,21 +462,6 @@ fn attach(
     Ok(points.len() - 1)
 }
 
-/// A meter's keys as one secret: hexadecimal, with a colon before the authentication key.
-fn print_keys(keys: &KeyPair) -> String {
-    match &keys.authentication {
-        None => keys.encryption.to_hexadecimal(),
-        Some(authentication) => format!("{}:{}", keys.encryption.to_hexadecimal(), authentication.to_hexadecimal()),
-    }
-}
-
-fn read_keys(text: &str) -> Option<KeyPair> {
-    match text.split_once(':') {
-        None => KeyPair::parse(text, None),
-        Some((encryption, authentication)) => KeyPair::parse(encryption, Some(authentication)),
-    }
-}
-
 fn refuse(error: &StoreError) -> CallError {
     CallError::new(ErrorCode::StoreUnavailable, error.to_string())
 }
@@ -481,6 +500,11 @@ fn meters(connection: &Connection) -> Result<Vec<MeterState>, StoreError> {
             role: if row.get_ref(3)?.as_str()? == "generation" { Role::Generation } else { Role::Connection },
             health: Health::default(),
             finding: Finding::Listening,
+            keys: Vec::new(),
+            security_events_today: 0,
+            last_security_event: None,
+            sealed_frames: 0,
+            sealed_frames_dropped: 0,
         })
     })?;
     Ok(meters.collect::<Result<_, _>>()?)

@@ -31,6 +31,7 @@ pub mod p1;
 pub mod parity;
 pub mod raven;
 pub mod reading;
+pub mod sealed;
 pub mod security;
 pub mod sml;
 pub mod sunspec;

@@ -145,6 +145,11 @@ impl Decoder {
     }
 }
 
+/// Opens one whole sealed frame that was kept, and reads it.
+pub(crate) fn read_sealed(frame: &[u8], opener: &mut Opener) -> Result<Reading, DecodeError> {
+    open(frame, opener, &mut Template::default(), &mut None, &mut None).cloned()
+}
+
 /// Opens a sealed frame and reads it: a telegram, or a DLMS notification that came without a frame around it. What an inner
 /// checksum says wrongly is left in `pending`.
 fn open<'a>(

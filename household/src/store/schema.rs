@@ -86,6 +86,54 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX fact_when ON fact (point, end_utc_milliseconds);
     ",
+    // 2: what protects an encrypting meter (recorder/keys.rs, recorder/refused.rs).
+    "
+    -- Kept frames that had to make room since frames were last opened.
+    ALTER TABLE meter ADD COLUMN sealed_frames_dropped INTEGER NOT NULL DEFAULT 0;
+
+    -- The highest counter accepted from a system title under a key. Rows never go and never fall.
+    CREATE TABLE invocation_counter (
+        id INTEGER PRIMARY KEY,
+        meter INTEGER NOT NULL REFERENCES meter (id),
+        title BLOB NOT NULL,
+        fingerprint BLOB NOT NULL,
+        highest INTEGER NOT NULL,
+        UNIQUE (meter, title, fingerprint)
+    ) STRICT;
+    CREATE INDEX invocation_counter_key ON invocation_counter (fingerprint);
+
+    -- A key of a meter, by its fingerprint; the key itself is never here. Bytes: its length, 16 or 32.
+    CREATE TABLE key_epoch (
+        meter INTEGER NOT NULL REFERENCES meter (id),
+        fingerprint BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        added_utc_milliseconds INTEGER NOT NULL,
+        first_used_utc_milliseconds INTEGER,
+        last_used_utc_milliseconds INTEGER,
+        retired_utc_milliseconds INTEGER,
+        PRIMARY KEY (meter, fingerprint)
+    ) STRICT, WITHOUT ROWID;
+
+    -- A frame that was refused.
+    CREATE TABLE security_event (
+        id INTEGER PRIMARY KEY,
+        meter INTEGER NOT NULL REFERENCES meter (id),
+        at_utc_milliseconds INTEGER NOT NULL,
+        kind TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX security_event_when ON security_event (meter, at_utc_milliseconds);
+
+    -- A ciphered frame that waits for its key. Told: its security event is written already.
+    CREATE TABLE sealed_frame (
+        id INTEGER PRIMARY KEY,
+        meter INTEGER NOT NULL REFERENCES meter (id),
+        at_utc_milliseconds INTEGER NOT NULL,
+        told INTEGER NOT NULL,
+        frame BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX sealed_frame_meter ON sealed_frame (meter, id);
+    ",
 ];
 
 /// Brings a database to the newest version; each step is one transaction.
@@ -102,4 +150,32 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_opens_and_keeps_its_rows() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(STEPS[0]).expect("the first version");
+        connection.pragma_update(None, "user_version", 1).expect("a version");
+        connection
+            .execute(
+                "INSERT INTO meter (address, name, role, added_utc_milliseconds) VALUES ('file:made', '', 'connection', 7)",
+                [],
+            )
+            .expect("a meter of the first version");
+        migrate(&mut connection).expect("forward");
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
+        assert_eq!(found, STEPS.len() as i64);
+        let (added, dropped): (i64, i64) = connection
+            .query_row("SELECT added_utc_milliseconds, sealed_frames_dropped FROM meter", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .expect("the meter is still there");
+        assert_eq!((added, dropped), (7, 0));
+        migrate(&mut connection).expect("a second time changes nothing");
+    }
 }

@@ -1,0 +1,185 @@
+//! What needs the recorder's own clock: children that freeze, bridges that repeat themselves, suites that end.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use contract::live::{Home, MeterState};
+use contract::security::SecurityEventKind;
+use meter_link::decimal::Decimal;
+use meter_link::health::LinkState;
+use meter_link::obis::Obis;
+use meter_link::reading::{Child, Flow, Measured, MeterTime, OffsetSource, Phase, Quantity, Trust, Unit};
+use meter_link::security::{Counter, KeyPair};
+
+use super::*;
+use crate::key_policy::KeyRule;
+
+const HOUR: i64 = 3_600_000;
+const START: i64 = 1_772_406_000_000;
+
+thread_local! {
+    static NOW: Cell<i64> = const { Cell::new(START) };
+}
+
+/// A home whose clock is the test's, and whose recorder is called directly.
+struct House {
+    folder: PathBuf,
+    recorder: Recorder,
+    meter: MeterId,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl House {
+    fn new(name: &str, address: &str) -> Self {
+        NOW.set(START);
+        let folder = std::env::temp_dir().join(format!("wattle-recorder-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let secrets = Secrets::File(folder.join("database.key"));
+        let (store, writer) = Store::open(&folder, &secrets).expect("a new folder opens");
+        let home = Home {
+            zone: String::new(),
+            utc_offset_seconds: 0,
+            now_utc_milliseconds: START,
+            recording: Recording::Fine,
+            capabilities: Vec::new(),
+            first_date: None,
+        };
+        let orders = mpsc::unbounded_channel().0;
+        let (mut recorder, _) =
+            Recorder::open(writer, store, secrets, "made".to_owned(), home, orders, || NOW.get()).expect("a new home");
+        let request = AddMeter { address: address.to_owned(), name: String::new(), role: Role::Connection };
+        let meter = recorder.add_meter(&request).expect("the first meter");
+        Self { folder, recorder, meter }
+    }
+
+    /// A reading at the clock's time, and the good health that comes with it.
+    fn hear(&mut self, change: impl FnOnce(&mut Reading)) -> Finding {
+        let mut reading = Reading::new("p1", Trust::Checked);
+        reading.meter_time = time(NOW.get());
+        let power = Quantity::ActivePower(Flow::Import, Phase::Total);
+        reading.values = vec![measured(0, power, 400, Unit::Watt, None)];
+        change(&mut reading);
+        let arrived = Arrived { reading, arrived_utc_milliseconds: NOW.get(), live: true };
+        self.recorder.hear(self.meter, Waiting::Reading(Box::new(arrived)));
+        self.recorder.hear_health(self.meter, Health { state: LinkState::Live, ..Health::default() });
+        self.state().finding
+    }
+
+    fn state(&self) -> MeterState {
+        self.recorder.live.look(|state| state.meters[&self.meter].clone())
+    }
+}
+
+fn time(at: i64) -> Option<MeterTime> {
+    Some(MeterTime { unix_milliseconds: at, offset_seconds: 3_600, offset_source: OffsetSource::Meter })
+}
+
+fn measured(channel: u8, quantity: Quantity, count: i64, unit: Unit, meter_time: Option<MeterTime>) -> Measured {
+    Measured {
+        obis: Obis::new(0, channel, 24, 2, 1),
+        channel,
+        quantity,
+        value: Decimal::whole(count),
+        unit,
+        meter_time,
+    }
+}
+
+fn with_gas(reading: &mut Reading, channel: u8, stamp: i64) {
+    reading.children.push(Child { channel, medium: Medium::Gas, equipment: None });
+    reading.values.push(measured(channel, Quantity::Volume, 7, Unit::CubicMetre, time(stamp)));
+}
+
+#[test]
+fn a_child_whose_stamp_stands_for_a_day_is_told_of() {
+    let mut house = House::new("frozen", "tcp://made:1");
+    let last = START;
+    for hours in 0..40 {
+        NOW.set(START + hours * HOUR);
+        let finding = house.hear(|reading| with_gas(reading, 1, last));
+        let expect = if hours < 26 { Finding::Fine } else { Finding::ChildFrozen };
+        assert_eq!(finding, expect, "after {hours} hours");
+    }
+    let finding = house.hear(|reading| with_gas(reading, 1, NOW.get() - HOUR));
+    assert_eq!(finding, Finding::Fine, "it moves again");
+}
+
+#[test]
+fn a_replaced_child_that_stays_in_the_telegram_is_no_frozen_one() {
+    let mut house = House::new("replaced", "tcp://made:1");
+    let finding = house.hear(|reading| {
+        with_gas(reading, 1, START - 700 * HOUR);
+        with_gas(reading, 2, START - HOUR);
+    });
+    assert_eq!(finding, Finding::Fine);
+}
+
+#[test]
+fn a_stamp_that_is_days_old_at_the_start_is_frozen_at_once() {
+    let mut house = House::new("restarted", "tcp://made:1");
+    assert_eq!(house.hear(|reading| with_gas(reading, 1, START - 30 * HOUR)), Finding::ChildFrozen);
+}
+
+#[test]
+fn a_bridge_that_repeats_itself_for_a_quarter_of_an_hour_is_stale() {
+    for (address, expect) in [("homewizard:made", Finding::BridgeStale), ("tcp://made:1", Finding::Fine)] {
+        let mut house = House::new("stale", address);
+        for minute in 0..20 {
+            NOW.set(START + minute * 60_000);
+            let finding = house.hear(|reading| reading.meter_time = None);
+            assert_eq!(finding, if minute < 15 { Finding::Fine } else { expect }, "{address}, minute {minute}");
+        }
+        let finding = house.hear(|reading| {
+            reading.meter_time = None;
+            reading.values[0].value = Decimal::whole(401);
+        });
+        assert_eq!(finding, Finding::Fine, "something changed");
+    }
+}
+
+#[test]
+fn an_old_suite_is_announced_and_then_refused() {
+    let mut house = House::new("suite", "tcp://made:1");
+    let (warn, refuse) = (START + HOUR, START + 2 * HOUR);
+    let rule = KeyRule { suite: 0, warn_from_utc_milliseconds: warn, refuse_from_utc_milliseconds: refuse };
+    house.recorder.key_policy = KeyPolicy(vec![rule]);
+    let pair = KeyPair::parse(&"01".repeat(16), None).expect("a key");
+    house.recorder.set_meter_key(house.meter, &pair).expect("a new key");
+    for (highest, hours, said, booked) in [(1, 0, None, 1), (2, 1, Some(refuse), 2), (3, 2, Some(refuse), 2)] {
+        NOW.set(START + hours * HOUR);
+        house.hear(|reading| {
+            reading.trust = Trust::Authenticated;
+            reading.counter = Some(Counter { title: *b"TSTmade1", key: pair.fingerprint(), highest });
+        });
+        house.recorder.refresh().expect("an open database");
+        assert_eq!(house.state().keys[0].refused_from_utc_milliseconds, said);
+        let count: i64 =
+            house.recorder.writer.query_row("SELECT count(*) FROM reading", [], |row| row.get(0)).expect("a count");
+        assert_eq!(count, booked, "after {hours} hours");
+    }
+    let event = house.state().last_security_event.expect("one was refused");
+    assert_eq!((event.kind, house.state().security_events_today), (SecurityEventKind::SuiteEnded, 1));
+}
+
+#[test]
+fn kept_frames_are_bounded_and_what_is_dropped_is_said() {
+    let mut house = House::new("bounded", "tcp://made:1");
+    // Frames as large as one may be, so that the bytes run out first.
+    let frame = vec![0xDB; 8_192];
+    let transaction = house.recorder.writer.transaction().expect("a transaction");
+    let mut kept = refused::Kept::default();
+    for at in 0..5_000 {
+        kept.keep(&transaction, house.meter, at, true, &frame).expect("kept");
+    }
+    transaction.commit().expect("a commit");
+    assert_eq!((kept.frames, kept.dropped), (4_096, 904));
+    house.recorder.protect(house.meter).expect("an open database");
+    assert_eq!((house.state().sealed_frames, house.state().sealed_frames_dropped), (4_096, 904));
+    let oldest = refused::portion(&house.recorder.writer, house.meter, 0).expect("a portion");
+    assert_eq!(oldest.first().map(|sealed| sealed.at), Some(904), "the oldest went first");
+}
