@@ -15,7 +15,7 @@ use meter_link::security::{Counter, KeyPair};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// Events that may wait between a meter's task and the recorder.
 const EVENTS: usize = 64;
@@ -24,21 +24,21 @@ const SEED: &str = "7";
 
 /// Serves the home's orders and its clock until the home is closed.
 pub async fn serve(household: Household, mut orders: mpsc::UnboundedReceiver<MeterOrder>) {
-    let mut tasks: HashMap<MeterId, AbortHandle> = HashMap::new();
+    let mut tasks: HashMap<MeterId, Task> = HashMap::new();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             order = orders.recv() => match order {
                 Some(MeterOrder::Start { meter, address, keys, counters }) => {
-                    let task = tokio::spawn(read(household.clone(), meter, address, keys, counters));
-                    if let Some(old) = tasks.insert(meter, task.abort_handle()) {
-                        old.abort();
+                    if let Some(old) = tasks.remove(&meter) {
+                        old.stop().await;
                     }
+                    tasks.insert(meter, Task::start(&household, meter, address, keys, counters));
                 }
                 Some(MeterOrder::Stop(meter)) => {
                     if let Some(task) = tasks.remove(&meter) {
-                        task.abort();
+                        task.stop().await;
                     }
                 }
                 None => return,
@@ -58,8 +58,47 @@ pub async fn pair(household: &Household, address: &str) -> Result<(), String> {
     }
 }
 
+/// One meter's task, and what carries its events to the home.
+struct Task {
+    reading: AbortHandle,
+    /// Ends when the reading has ended and all it told has arrived.
+    telling: JoinHandle<()>,
+}
+
+impl Task {
+    fn start(
+        household: &Household,
+        meter: MeterId,
+        address: String,
+        keys: Vec<KeyPair>,
+        counters: Vec<Counter>,
+    ) -> Self {
+        let (events, mut told) = mpsc::channel(EVENTS);
+        let household = household.clone();
+        let telling = tokio::spawn(async move {
+            while let Some(event) = told.recv().await {
+                household.hear(meter, event).await;
+            }
+        });
+        Self { reading: tokio::spawn(read(meter, address, keys, counters, events)).abort_handle(), telling }
+    }
+
+    /// Stops reading. What was read before still arrives, and the port is free when this returns.
+    async fn stop(self) {
+        self.reading.abort();
+        // It cannot fail: it is never aborted.
+        let _ = self.telling.await;
+    }
+}
+
 /// Reads one meter for as long as it is paired.
-async fn read(household: Household, meter: MeterId, address: String, keys: Vec<KeyPair>, counters: Vec<Counter>) {
+async fn read(
+    meter: MeterId,
+    address: String,
+    keys: Vec<KeyPair>,
+    counters: Vec<Counter>,
+    events: mpsc::Sender<MeterEvent>,
+) {
     // Held while the meter is read; the process ends with it.
     let mut simulated = None;
     let link = if address == SIMULATED {
@@ -72,7 +111,7 @@ async fn read(household: Household, meter: MeterId, address: String, keys: Vec<K
                 tracing::warn!("simulated home: {error}");
                 let health =
                     Health { state: LinkState::Stopped, problem: Some(LinkProblem::NotFound), ..Health::default() };
-                household.hear(meter, MeterEvent::Health(Box::new(health))).await;
+                let _ = events.send(MeterEvent::Health(Box::new(health))).await;
                 return;
             }
         }
@@ -86,14 +125,7 @@ async fn read(household: Household, meter: MeterId, address: String, keys: Vec<K
             return;
         }
     };
-    let (events, mut told) = mpsc::channel(EVENTS);
-    let task = meter_link::meter::run(Config { address, keys, counters, secret: None }, events);
-    let forward = async {
-        while let Some(event) = told.recv().await {
-            household.hear(meter, event).await;
-        }
-    };
-    tokio::join!(task, forward);
+    meter_link::meter::run(Config { address, keys, counters, secret: None }, events).await;
     drop(simulated);
 }
 

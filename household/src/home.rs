@@ -46,7 +46,8 @@ pub struct Options {
 /// What the host has to do for the home's meters.
 #[derive(Debug)]
 pub enum MeterOrder {
-    /// Start reading; tell [`Household::hear`] what comes.
+    /// Start reading, in place of a task that reads this meter already; tell [`Household::hear`] what comes, and all that
+    /// the old task has told before anything of the new one.
     Start {
         /// Which.
         meter: MeterId,

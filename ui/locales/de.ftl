@@ -202,6 +202,36 @@ check-replayed = Jemand oder ein zweites Programm sendet aufgezeichnete Telegram
 key-decryption = Schlüssel zum Entschlüsseln (32 Ziffern und Buchstaben a–f)
 key-authentication = Authentifizierungsschlüssel, falls du einen bekommen hast
 key-keep = Schlüssel speichern
+keys-title = Schlüssel dieses Zählers
+keys-current = In Gebrauch seit { $date }. Zuletzt benutzt: { $last }.
+keys-current-unproved = Eingegeben am { $date }. Er hat noch nichts geöffnet.
+keys-next = Ein neuer Schlüssel wartet seit { $date }. Er gilt, sobald der Zähler ihn benutzt.
+keys-previous = Der Schlüssel davor wird auch aufgehoben und zählt nicht mehr.
+keys-ending = Schlüssel dieser Art enden am { $date }. Frag deinen Netzbetreiber nach einem längeren.
+keys-ended = Schlüssel dieser Art sind am { $date } ausgelaufen. Was damit versiegelt ist, wird nicht gezählt. Frag deinen Netzbetreiber nach einem längeren.
+keys-enter = Neuen Schlüssel eingeben
+keys-enter-explained = Der Verlauf bleibt. Der jetzige Schlüssel wird aufgehoben, bis der Zähler den neuen benutzt.
+sealed-kept = { $count ->
+    [one] Ein Telegramm wird aufgehoben, bis sein Schlüssel bekannt ist.
+   *[other] { $shown } Telegramme werden aufgehoben, bis ihr Schlüssel bekannt ist.
+}
+sealed-dropped = { $count ->
+    [one] Ein älteres Telegramm musste Platz machen und ist verloren.
+   *[other] { $shown } ältere Telegramme mussten Platz machen und sind verloren.
+}
+replay-undetectable = Dieser Zähler nummeriert nicht, was er sendet. Wattle kann ein altes Telegramm, das noch einmal gesendet wird, nicht von einem neuen unterscheiden.
+refused-today = { $count ->
+    [one] Heute wurde ein Telegramm abgelehnt. Es wird nicht gezählt.
+   *[other] Heute wurden { $shown } Telegramme abgelehnt. Keines davon wird gezählt.
+}
+refused-last = Das letzte, am { $date }: { $reason }
+refusal-authentication-key-wrong = sein Authentifizierungsschlüssel passt nicht.
+refusal-key-retired = es benutzte einen Schlüssel, der ersetzt wurde.
+refusal-key-wrong = kein Schlüssel passt, oder es wurde unterwegs verändert.
+refusal-replayed = es war schon gezählt.
+refusal-suite-ended = seine Art von Schlüssel wird nicht mehr angenommen.
+refusal-tag-missing = es kam ohne das Siegel, das dieser Zähler auf alles setzt.
+refusal-title-foreign = es kam von einem anderen Zähler.
 heard-bytes = Gehört
 heard-settings = Geschwindigkeit
 heard-frames = Telegramme

@@ -202,6 +202,36 @@ check-replayed = Somebody, or a second program, sends recorded telegrams. None o
 key-decryption = Decryption key (32 digits and letters a–f)
 key-authentication = Authentication key, if you were given one
 key-keep = Keep the key
+keys-title = Keys of this meter
+keys-current = In use since { $date }. Last used: { $last }.
+keys-current-unproved = Entered on { $date }. It has opened nothing yet.
+keys-next = A new key waits since { $date }. It is used as soon as the meter uses it.
+keys-previous = The key before it is kept as well, and no longer counts.
+keys-ending = Keys of this kind end on { $date }. Ask your grid company for a longer one.
+keys-ended = Keys of this kind ended on { $date }. Nothing sealed with them is counted. Ask your grid company for a longer one.
+keys-enter = Enter a new key
+keys-enter-explained = The history stays. The key in use is kept until the meter uses the new one.
+sealed-kept = { $count ->
+    [one] One telegram is kept until its key is known.
+   *[other] { $shown } telegrams are kept until their key is known.
+}
+sealed-dropped = { $count ->
+    [one] One older telegram had to make room and is lost.
+   *[other] { $shown } older telegrams had to make room and are lost.
+}
+replay-undetectable = This meter does not number what it sends. Wattle cannot tell an old telegram that is sent again from a new one.
+refused-today = { $count ->
+    [one] One telegram was refused today. It is not counted.
+   *[other] { $shown } telegrams were refused today. None of them is counted.
+}
+refused-last = The last one, on { $date }: { $reason }
+refusal-authentication-key-wrong = its authentication key does not fit.
+refusal-key-retired = it used a key that has been replaced.
+refusal-key-wrong = no key fits, or it was changed on the way.
+refusal-replayed = it had been counted before.
+refusal-suite-ended = its kind of key is no longer accepted.
+refusal-tag-missing = it came without the seal that this meter puts on all it sends.
+refusal-title-foreign = it came from another meter.
 heard-bytes = Heard
 heard-settings = Speed
 heard-frames = Telegrams

@@ -202,6 +202,36 @@ check-replayed = Iemand, of een tweede programma, zendt opgenomen telegrammen. G
 key-decryption = Sleutel om te ontcijferen (32 cijfers en letters a–f)
 key-authentication = Authenticatiesleutel, als je er een hebt gekregen
 key-keep = Sleutel bewaren
+keys-title = Sleutels van deze meter
+keys-current = In gebruik sinds { $date }. Laatst gebruikt: { $last }.
+keys-current-unproved = Ingevoerd op { $date }. Hij heeft nog niets geopend.
+keys-next = Een nieuwe sleutel wacht sinds { $date }. Hij geldt zodra de meter hem gebruikt.
+keys-previous = De sleutel daarvoor wordt ook bewaard en telt niet meer.
+keys-ending = Sleutels van deze soort eindigen op { $date }. Vraag je netbeheerder om een langere.
+keys-ended = Sleutels van deze soort zijn op { $date } geëindigd. Wat ermee verzegeld is, wordt niet geteld. Vraag je netbeheerder om een langere.
+keys-enter = Een nieuwe sleutel invoeren
+keys-enter-explained = Het verloop blijft. De huidige sleutel wordt bewaard tot de meter de nieuwe gebruikt.
+sealed-kept = { $count ->
+    [one] Eén telegram wordt bewaard tot zijn sleutel bekend is.
+   *[other] { $shown } telegrammen worden bewaard tot hun sleutel bekend is.
+}
+sealed-dropped = { $count ->
+    [one] Eén ouder telegram moest plaatsmaken en is verloren.
+   *[other] { $shown } oudere telegrammen moesten plaatsmaken en zijn verloren.
+}
+replay-undetectable = Deze meter nummert niet wat hij zendt. Wattle kan een oud telegram dat opnieuw wordt gezonden, niet van een nieuw onderscheiden.
+refused-today = { $count ->
+    [one] Vandaag is één telegram geweigerd. Het wordt niet geteld.
+   *[other] Vandaag zijn { $shown } telegrammen geweigerd. Geen ervan wordt geteld.
+}
+refused-last = Het laatste, op { $date }: { $reason }
+refusal-authentication-key-wrong = zijn authenticatiesleutel past niet.
+refusal-key-retired = het gebruikte een sleutel die is vervangen.
+refusal-key-wrong = geen sleutel past, of het is onderweg veranderd.
+refusal-replayed = het was al geteld.
+refusal-suite-ended = zijn soort sleutel wordt niet meer aanvaard.
+refusal-tag-missing = het kwam zonder het zegel dat deze meter op alles zet.
+refusal-title-foreign = het kwam van een andere meter.
 heard-bytes = Gehoord
 heard-settings = Snelheid
 heard-frames = Telegrammen

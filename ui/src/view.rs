@@ -4,6 +4,7 @@ pub(crate) mod add_meter;
 pub(crate) mod flow;
 pub(crate) mod history;
 pub(crate) mod home;
+pub(crate) mod keys;
 pub(crate) mod line;
 pub(crate) mod meter;
 pub(crate) mod now;

@@ -132,7 +132,6 @@ impl Recorder {
             if !known {
                 // It was among the secrets while they were locked.
                 self.protections.insert(id, protection);
-                let _ = self.orders.send(MeterOrder::Stop(id));
                 self.start(&meter);
             }
             return Ok(());
@@ -141,8 +140,7 @@ impl Recorder {
         self.secrets.keep(&name, &print_keys(&protection.keys.held)).map_err(locked)?;
         transaction.commit().map_err(|error| refuse(&error.into()))?;
         self.protections.insert(id, protection);
-        // The task takes its keys when it starts.
-        let _ = self.orders.send(MeterOrder::Stop(id));
+        // The old task goes on meanwhile; what it cannot open is opened when it arrives here.
         let opened = self.open_kept(id, pair);
         self.show_protection(id);
         self.start(&meter);

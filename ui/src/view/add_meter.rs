@@ -127,8 +127,8 @@ fn Listening(id: MeterId, other: impl Fn() + Copy + Send + Sync + 'static) -> im
     };
     view! {
         <h1>{text("listening-title")}</h1>
+        <Diagnosis id/>
         {move || meter.get().map(|meter| view! {
-            <Diagnosis meter=meter.clone()/>
             {matches!(meter.finding, Finding::Listening).then(|| view! { <p class="quiet">{text("listening-wait")}</p> })}
             <Heard meter/>
         })}

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use meter_link::diagnosis::Finding;
 
+use super::keys::Keys;
 use super::words;
 use crate::backend::{self, browser};
 use crate::format;
@@ -35,11 +36,10 @@ pub(crate) fn Meter(
     view! {
         <section class="reading">
             <p><a href=Route::Home.print()>{text("back-home")}</a></p>
-            {move || meter.get().map(|meter| view! {
-                <h1>{name(&meter)}</h1>
-                <Diagnosis meter=meter.clone()/>
-                <Heard meter/>
-            })}
+            {move || meter.get().map(|meter| view! { <h1>{name(&meter)}</h1> })}
+            <Diagnosis id/>
+            {move || meter.get().map(|meter| view! { <Heard meter/> })}
+            <Keys id/>
             <h2>{text("meter-remove-title")}</h2>
             <p>{text("meter-remove-explained")}</p>
             <button class="danger" data-testid="remove-meter" on:click=remove>
@@ -66,24 +66,33 @@ pub(crate) fn health(finding: Finding) -> String {
 /// What is wrong and what to check, with a place for the key where that is it.
 #[component]
 pub(crate) fn Diagnosis(
-    /// The meter.
-    meter: MeterState,
+    /// Which meter.
+    id: MeterId,
 ) -> impl IntoView {
-    let finding = meter.finding;
-    let needs_key = matches!(
-        finding,
-        Finding::AuthenticationKeyWrong | Finding::KeyChanged | Finding::KeyNeeded | Finding::KeyWrong
-    );
+    let live = expect_context::<Live>();
+    // Each redrawn only when it changes: counts move every second while somebody types a key.
+    let finding = Memo::new(move |_| live.meter(id).map(|meter| meter.finding));
+    let needs_key = Memo::new(move |_| finding.get().is_some_and(needs_key));
     view! {
-        <p class="large" data-testid="finding" class:fine=finding == Finding::Fine>{health(finding)}</p>
-        {(finding != Finding::Fine).then(|| view! { <p class="check">{text(&format!("check-{}", words::finding(finding)))}</p> })}
-        {needs_key.then(|| view! { <KeyEntry id=meter.id/> })}
+        {move || finding.get().map(|finding| view! {
+            <p class="large" data-testid="finding" class:fine=finding == Finding::Fine>{health(finding)}</p>
+            {(finding != Finding::Fine).then(|| view! { <p class="check">{text(&format!("check-{}", words::finding(finding)))}</p> })}
+        })}
+        {move || needs_key.get().then(|| view! { <KeyEntry id/> })}
     }
+}
+
+/// Whether a key is what the meter waits for.
+pub(crate) const fn needs_key(finding: Finding) -> bool {
+    matches!(finding, Finding::AuthenticationKeyWrong | Finding::KeyChanged | Finding::KeyNeeded | Finding::KeyWrong)
 }
 
 /// Takes the keys of an encrypting meter.
 #[component]
-fn KeyEntry(id: MeterId) -> impl IntoView {
+pub(crate) fn KeyEntry(
+    /// Which meter.
+    id: MeterId,
+) -> impl IntoView {
     let (key, set_key) = signal(String::new());
     let (authentication, set_authentication) = signal(String::new());
     let (refused, set_refused) = signal(None::<String>);
