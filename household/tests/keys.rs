@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use contract::calls::{About, AddMeter, Calls as _, Secret, SecurityEvents, SetMeterKey, SetZone};
+use contract::calls::{About, AddMeter, Calls as _, RemoveMeter, Secret, SecurityEvents, SetMeterKey, SetZone};
 use contract::live::{MeterId, MeterState, Role, Snapshot};
 use contract::notice::Notice;
 use contract::security::{KeySlot, SecurityEventKind};
@@ -324,4 +324,64 @@ async fn an_older_key_entered_late_opens_its_frames_and_replaces_nothing() {
     let snapshot = house.snapshot().await;
     let latest = snapshot.points[0].latest.as_ref().expect("a reading");
     assert_eq!(latest.registers[0].total_milliwatt_hours.count(), 1_007_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n2_kept_frames_are_not_counted_twice_and_a_meter_paired_again_keeps_its_counters() {
+    let mut house = House::new("paired-again").await;
+    for _ in 0..2 {
+        for step in 1..=5 {
+            house.hear(&sealed(1, step as u32, step), step).await;
+        }
+    }
+    assert_eq!(house.events().await, [], "a frame that waits for its first key is no event");
+    house.enter(1).await;
+    assert_eq!((house.readings().await, house.state().await.sealed_frames), (5, 0));
+    assert_eq!(house.events().await, [SecurityEventKind::Replayed; 5], "one for each that came twice");
+    // The task without a key still tells a recording of what is counted by now.
+    house.hear(&sealed(1, 3, 20), 20).await;
+    assert_eq!((house.readings().await, house.state().await.sealed_frames), (5, 0));
+    assert_eq!(house.events().await.len(), 6);
+
+    house.household.remove_meter(RemoveMeter { meter: house.meter }).await.expect("it is there");
+    let request = AddMeter { address: "tcp://made:1".to_owned(), name: String::new(), role: Role::Connection };
+    house.meter = house.household.add_meter(request).await.expect("it is welcome again");
+    house.enter(1).await;
+    house.take_orders();
+    house.hear(&sealed(1, 5, 30), 30).await;
+    assert_eq!((house.readings().await, house.events().await), (5, vec![SecurityEventKind::Replayed]));
+    house.hear(&sealed(1, 6, 31), 31).await;
+    assert_eq!(house.readings().await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_authentication_key_is_the_same_epoch() {
+    let mut house = House::new("corrected").await;
+    for (authentication, readings) in [("FF".repeat(16), 0), (PUBLIC.to_owned(), 1)] {
+        let request = SetMeterKey {
+            meter: house.meter,
+            decryption_key: Secret(text(1)),
+            authentication_key: Some(Secret(authentication)),
+        };
+        house.household.set_meter_key(request).await.expect("two keys");
+        assert_eq!(house.take_orders(), Some(1));
+        house.hear(&sealed(1, 9, 1), 1).await;
+        assert_eq!((house.readings().await, house.state().await.keys.len()), (readings, 1));
+    }
+    assert_eq!(house.events().await, [SecurityEventKind::AuthenticationKeyWrong]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meter_that_always_counts_nought_is_read() {
+    let mut house = House::new("nought").await;
+    house.enter(1).await;
+    house.take_orders();
+    for step in 1..=10 {
+        house.hear(&sealed(1, 0, step), step).await;
+    }
+    house = house.reopen().await;
+    for step in 11..=20 {
+        house.hear(&sealed(1, 0, step), step).await;
+    }
+    assert_eq!((house.readings().await, house.events().await.len()), (20, 0));
 }

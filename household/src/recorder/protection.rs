@@ -155,21 +155,26 @@ impl Recorder {
     pub(super) fn record_refused(&mut self, meter: MeterId, refused: &Refused) -> Result<(), StoreError> {
         let Some(mut protection) = self.protections.get(&meter).cloned() else { return Ok(()) };
         let at = refused.arrived_utc_milliseconds;
+        let (mut refusal, mut is_kept) = (refused.refusal, !refused.frame.is_empty());
         if !refused.frame.is_empty() && !protection.keys.held.is_empty() {
             let mut opener = Opener::new(&protection.keys.held, protection.keys.counters.clone());
-            if let Ok(reading) = open_sealed(&refused.frame, &mut opener) {
-                let live = self.is_live(meter);
-                return self.record(meter, &Arrived { reading, arrived_utc_milliseconds: at, live });
+            match open_sealed(&refused.frame, &mut opener) {
+                Ok(reading) => {
+                    let live = self.is_live(meter);
+                    return self.record(meter, &Arrived { reading, arrived_utc_milliseconds: at, live });
+                }
+                Err(error) if is_final(error).is_some() => (refusal, is_kept) = (is_final(error), false),
+                Err(_) => (),
             }
         }
         let dropped = protection.kept.dropped;
         let transaction = self.writer.transaction()?;
-        if let Some(refusal) = refused.refusal {
+        if let Some(refusal) = refusal {
             let event = SecurityEvent { at_utc_milliseconds: at, kind: refusal.into() };
             refused::note(&transaction, meter, event)?;
         }
-        if !refused.frame.is_empty() {
-            protection.kept.keep(&transaction, meter, at, refused.refusal.is_some(), &refused.frame)?;
+        if is_kept {
+            protection.kept.keep(&transaction, meter, at, refusal.is_some(), &refused.frame)?;
         }
         transaction.commit()?;
         if dropped == 0 && protection.kept.dropped > 0 {
