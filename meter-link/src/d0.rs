@@ -44,8 +44,12 @@ impl Decoder {
     /// For looking at recordings, which often hold one telegram: one without a check is given at once, as unverified. Never
     /// for what enters a home's books.
     pub const fn showing_single(mut self) -> Self {
-        self.shows_single = true;
+        self.show_single();
         self
+    }
+
+    pub(crate) const fn show_single(&mut self) {
+        self.shows_single = true;
     }
 
     /// Takes bytes, as many as fit; gives how many. Poll until nothing comes, then hand in the rest.
@@ -127,7 +131,7 @@ pub fn is_d0(bytes: &[u8]) -> bool {
 }
 
 /// Objects by which P1 is known.
-const fn is_of_p1(obis: Obis) -> bool {
+pub(crate) const fn is_of_p1(obis: Obis) -> bool {
     matches!(
         (obis.a, obis.b, obis.c, obis.d, obis.e),
         (0, 0, 1, 0, 0) | (1, 3, 0, 2, 8) | (0, _, 24, _, _) | (0, 0, 96, 13, _) | (0, 0, 96, 1, 4) | (0, 0, 17, 0, 0)

@@ -10,9 +10,10 @@ use std::collections::VecDeque;
 use crate::bridge;
 use crate::dlms::{self, Framing};
 use crate::error::DecodeError;
+use crate::obis::Obis;
 use crate::reading::{Reading, Trust};
 use crate::security::{Counter, KeyPair, Opener};
-use crate::{p1, sml, tic};
+use crate::{d0, p1, raven, sml, tic};
 
 /// Bytes that are listened to at a time while the protocol is not known: the smallest buffer among them.
 const SIP: usize = 256;
@@ -34,6 +35,10 @@ pub enum Protocol {
     DlmsWrapper,
     /// P1 telegrams, in clear or sealed; and DLMS/COSEM push sealed without a frame around it.
     P1,
+    /// IEC 62056-21, pushed or read out. Listens behind P1, whose old telegrams look alike.
+    D0,
+    /// XML of Rainforest's sticks.
+    Raven,
     /// SML.
     Sml,
     /// Linky's TIC, both modes.
@@ -42,17 +47,28 @@ pub enum Protocol {
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Bridge, Self::DlmsHdlc, Self::DlmsMbus, Self::DlmsWrapper, Self::P1, Self::Sml, Self::Tic];
+    pub const ALL: [Self; 9] = [
+        Self::Bridge,
+        Self::DlmsHdlc,
+        Self::DlmsMbus,
+        Self::DlmsWrapper,
+        Self::P1,
+        Self::D0,
+        Self::Raven,
+        Self::Sml,
+        Self::Tic,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bridge => "bridge",
+            Self::D0 => "d0",
             Self::DlmsHdlc => "dlms-hdlc",
             Self::DlmsMbus => "dlms-mbus",
             Self::DlmsWrapper => "dlms-wrapper",
             Self::P1 => "p1",
+            Self::Raven => "raven",
             Self::Sml => "sml",
             Self::Tic => "tic",
         }
@@ -63,10 +79,12 @@ impl Protocol {
         let dlms = |framing| -> Box<dyn Voice> { Box::new(dlms::Decoder::new(framing, keys, counters.to_vec())) };
         Some(match self {
             Self::Bridge => return None,
+            Self::D0 => Box::new(d0::Decoder::new()),
             Self::DlmsHdlc => dlms(Framing::Hdlc),
             Self::DlmsMbus => dlms(Framing::Mbus),
             Self::DlmsWrapper => dlms(Framing::Wrapper),
             Self::P1 => Box::new(p1::Decoder::resuming(keys, counters.to_vec())),
+            Self::Raven => Box::new(raven::Decoder::new()),
             Self::Sml => Box::new(sml::Decoder::new()),
             Self::Tic => Box::new(tic::Decoder::new()),
         })
@@ -82,6 +100,10 @@ trait Voice: std::fmt::Debug + Send {
     fn show_damaged(&mut self) {}
     /// Whether a frame has begun under a header that held.
     fn is_inside(&self) -> bool {
+        false
+    }
+    /// Whether what was told last lay in another protocol's frame.
+    fn is_wrapped(&self) -> bool {
         false
     }
     /// What the meter's counters are, where it ciphers.
@@ -137,12 +159,30 @@ voices! {
             self.show_damaged();
         }
 
+        fn is_wrapped(&self) -> bool {
+            self.is_wrapped()
+        }
+
         fn opener(&self) -> Option<&Opener> {
             Some(self.opener())
         }
 
         fn sealed(&self) -> &[u8] {
             self.sealed()
+        }
+    }
+    d0::Decoder {
+        fn handle_end(&mut self) {
+            self.handle_end();
+        }
+
+        fn show_damaged(&mut self) {
+            self.show_single();
+        }
+    }
+    raven::Decoder {
+        fn handle_end(&mut self) {
+            self.handle_end();
         }
     }
     sml::Decoder {
@@ -167,8 +207,10 @@ pub struct Decoder {
     sip: Vec<u8>,
     /// What they gave.
     heard: VecDeque<Result<Reading, DecodeError>>,
-    /// A reading that proves too little alone, and whose it is.
-    held: Option<(usize, Reading)>,
+    /// Telegrams that end in a checksum have been heard, if only in damaged ones: what has none is no reading of this line.
+    has_checksums: bool,
+    /// What proves too little alone, and whose it is.
+    held: Option<(usize, Result<Reading, DecodeError>)>,
     /// The first bytes, for a message without a frame around it, until a protocol is recognised.
     bare: Vec<u8>,
     /// Opens such a message, and knows what the meter's last counters were.
@@ -207,6 +249,7 @@ impl Decoder {
             voices,
             sip: Vec::new(),
             heard: VecDeque::new(),
+            has_checksums: false,
             held: None,
             bare: Vec::new(),
             opener: Opener::new(keys, counters.to_vec()),
@@ -266,10 +309,9 @@ impl Decoder {
         if self.chosen.is_some() {
             return;
         }
-        if let Some((place, reading)) = self.held.take() {
+        if let Some((place, result)) = self.held.take() {
             // Nothing more will come that could say it again.
-            self.heard.push_back(Ok(reading));
-            self.chosen = Some(place);
+            self.choose(place, result);
         } else if self.heard.is_empty() {
             self.read_bare();
         }
@@ -283,6 +325,7 @@ impl Decoder {
         self.sip.clear();
         self.bare.clear();
         self.held = None;
+        self.has_checksums = false;
     }
 
     /// Nothing was understood for long: listens for every protocol again. Keys and counters stay.
@@ -352,43 +395,50 @@ impl Decoder {
                 self.heard.push_back(result);
                 continue;
             }
-            match (self.proof(place, &result, going_on), result) {
-                (Proof::Full, result) => {
-                    self.chosen = Some(place);
-                    let held = self.held.take().filter(|(whose, _)| *whose == place);
-                    self.heard.extend(held.map(|(_, reading)| Ok(reading)));
-                    self.heard.push_back(result);
+            self.has_checksums |=
+                self.voices[place].0 == Protocol::P1 && matches!(result, Err(DecodeError::Checksum { .. }));
+            match self.proof(place, &result, going_on) {
+                Proof::Full => self.choose(place, result),
+                Proof::Half if self.held.as_ref().is_some_and(|(whose, _)| *whose == place) => {
+                    self.choose(place, result)
                 }
-                (Proof::Half, Ok(reading)) => match self.held.take() {
-                    Some((whose, before)) if whose == place => {
-                        self.chosen = Some(place);
-                        self.heard.extend([Ok(before), Ok(reading)]);
-                    }
-                    _ => self.held = Some((place, reading)),
-                },
-                (Proof::Hint, result) => self.heard.push_back(result),
-                (Proof::Half | Proof::None, _) => (),
+                Proof::Half => self.held = Some((place, result)),
+                Proof::Hint => self.heard.push_back(result),
+                Proof::None => (),
             }
         }
+    }
+
+    fn choose(&mut self, place: usize, result: Result<Reading, DecodeError>) {
+        self.chosen = Some(place);
+        let held = self.held.take().filter(|(whose, _)| *whose == place);
+        self.heard.extend(held.map(|(_, result)| result));
+        self.heard.push_back(result);
     }
 
     /// How much a result of one protocol says.
     fn proof(&self, place: usize, result: &Result<Reading, DecodeError>, going_on: bool) -> Proof {
         let (protocol, voice) = &self.voices[place];
-        // A sealed message may lie inside another protocol's frame, whose checksum has not come yet.
-        let is_inside = || going_on && self.voices.iter().any(|(_, voice)| voice.is_inside());
+        // A sealed message may lie inside another protocol's frame, whose checksum has not come yet, or whose head was lost.
+        let is_inside = || voice.is_wrapped() || going_on && self.voices.iter().any(|(_, voice)| voice.is_inside());
         match (protocol, result) {
-            (Protocol::P1, Ok(reading)) if reading.trust == Trust::Authenticated => {
+            (Protocol::P1, Ok(reading)) if reading.trust == Trust::Authenticated || reading.protocol == "dlms" => {
                 if is_inside() {
                     Proof::None
                 } else {
-                    Proof::Full
+                    Proof::Half
                 }
             }
-            // Telegrams of old meters carry no checksum; only P1 has objects of the meter itself.
+            // Old meters send no checksum. D0 looks alike, so only what D0 never sends tells P1, and the other way round.
             (Protocol::P1, Ok(reading)) if reading.trust == Trust::Unverified => {
-                let is_telegram = reading.equipment.is_some() || !reading.children.is_empty();
-                if is_telegram && reading.values.len() >= MANY { Proof::Full } else { Proof::Half }
+                match codes(reading).any(d0::is_of_p1) || !reading.children.is_empty() || reading.meter_time.is_some() {
+                    true if reading.values.len() >= MANY => Proof::Full,
+                    true => Proof::Half,
+                    false => Proof::None,
+                }
+            }
+            (Protocol::D0, Ok(reading)) if reading.trust == Trust::Unverified => {
+                if self.has_checksums || codes(reading).any(d0::is_of_p1) { Proof::None } else { Proof::Full }
             }
             // Six bits of checksum a line.
             (Protocol::Tic, Ok(reading)) if reading.values.len() < MANY => Proof::Half,
@@ -399,7 +449,7 @@ impl Decoder {
                 let sealed = voice.sealed().get(2..5);
                 let is_titled = sealed.is_some_and(|letters| letters.iter().all(u8::is_ascii_uppercase));
                 let needs_key = matches!(error, DecodeError::KeyNeeded | DecodeError::KeyWrong);
-                if is_inside() || needs_key && !is_titled { Proof::None } else { Proof::Full }
+                if is_inside() || needs_key && !is_titled { Proof::None } else { Proof::Half }
             }
             (_, Err(error)) if error.proves_frame() => Proof::Full,
             (_, Err(error)) if error.hints_at_frame() => Proof::Hint,
@@ -421,4 +471,10 @@ impl Decoder {
             self.heard.push_back(result);
         }
     }
+}
+
+/// The codes that a telegram had, understood or not.
+fn codes(reading: &Reading) -> impl Iterator<Item = Obis> {
+    let kept = reading.not_understood.iter().filter_map(|kept| kept.obis);
+    reading.values.iter().map(|value| value.obis).chain(kept)
 }

@@ -144,11 +144,7 @@ impl DecodeError {
     pub const fn hints_at_frame(self) -> bool {
         matches!(
             self,
-            Self::BrokenOff
-                | Self::Checksum { .. }
-                | Self::ChecksumMissing
-                | Self::LineChecksum { .. }
-                | Self::PartMissing { .. }
+            Self::Checksum { .. } | Self::ChecksumMissing | Self::LineChecksum { .. } | Self::PartMissing { .. }
         )
     }
 

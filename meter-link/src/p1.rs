@@ -81,6 +81,11 @@ impl Decoder {
         &self.sealed
     }
 
+    /// Whether the sealed frame told last lay in another protocol's frame.
+    pub(crate) const fn is_wrapped(&self) -> bool {
+        self.framer.is_wrapped()
+    }
+
     /// What is known of the meter's counters.
     pub const fn opener(&self) -> &Opener {
         &self.opener

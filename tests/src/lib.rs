@@ -16,4 +16,6 @@ pub mod faults;
 pub mod home;
 pub mod line;
 pub mod meter;
+#[cfg(test)]
+mod recognition;
 pub mod simulator;

@@ -171,7 +171,7 @@ const LAYOUTS: [Layout; 12] = [
         maker: "Iskraemeco",
         country: Country::Si,
         count: 18,
-        begins: b"ISK",
+        begins: b"",
         kinds: b"ssnnnnnnnnnnnnnnnn",
         columns: &[
             Skip,
@@ -199,7 +199,7 @@ const LAYOUTS: [Layout; 12] = [
         maker: "Iskraemeco",
         country: Country::Si,
         count: 12,
-        begins: b"ISK",
+        begins: b"",
         kinds: b"ssbsnnnnnnnn",
         columns: &[
             Skip,
@@ -221,7 +221,7 @@ const LAYOUTS: [Layout; 12] = [
         maker: "Iskraemeco",
         country: Country::Si,
         count: 12,
-        begins: b"ISK",
+        begins: b"",
         kinds: b"ssnnnnnnnnnn",
         columns: &[
             Equipment,
@@ -243,7 +243,7 @@ const LAYOUTS: [Layout; 12] = [
         maker: "Iskraemeco",
         country: Country::Si,
         count: 9,
-        begins: b"ISK",
+        begins: b"",
         kinds: b"ssnnnnnn",
         columns: &[Skip, Equipment, P, M, Q, R, now(32, -1), now(31, -2)],
     },

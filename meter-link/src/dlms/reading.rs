@@ -49,10 +49,12 @@ pub fn interpret(notification: &Notification<'_>, trust: Trust, ciphered: bool) 
         return Err(unread.unwrap_or(DecodeError::Malformed { offset: notification.offset }));
     }
     let maker = maker(&tokens);
-    let country = country(maker, &tokens, ciphered);
+    let list = ObjectList::of(&tokens);
+    // Only Swiss operators push the list of objects along.
+    let country = if list.is_some() { Some(Country::Ch) } else { country(maker, &tokens, ciphered) };
     let mut found = Found { reading: Reading::new("dlms", trust), maker, country, stamp: None, model: None };
     found.reading.values.reserve(24);
-    if let Some(values) = ObjectList::of(&tokens) {
+    if let Some(values) = list {
         values.read(&mut found);
     } else {
         found.walk(&tokens);
@@ -107,6 +109,9 @@ impl Maker {
 
 /// The maker, by the name of the list or of the logical device.
 fn maker(tokens: &[Token<'_>]) -> Option<Maker> {
+    if is_swedish_list(tokens) {
+        return Some(Maker::Aidon);
+    }
     const NAMES: [(&[u8], Maker); 9] = [
         (b"AIDON_", Maker::Aidon),
         (b"EMBRIQ_", Maker::Embriq),
@@ -128,21 +133,32 @@ fn maker(tokens: &[Token<'_>]) -> Option<Maker> {
 
 /// The country whose profile a list is, where maker and list tell it.
 fn country(maker: Option<Maker>, tokens: &[Token<'_>], ciphered: bool) -> Option<Country> {
-    let is_swedish = || tokens.iter().any(|token| matches!(token, Token::Octets(text) if text.starts_with(b"MA304H4")));
-    if ObjectList::of(tokens).is_some() {
-        return Some(Country::Ch);
-    }
+    let has = |part: &[u8]| {
+        let finder = memchr::memmem::Finder::new(part);
+        tokens
+            .iter()
+            .any(|token| matches!(token, Token::Octets(text) | Token::Text(text) if finder.find(text).is_some()))
+    };
+    let is_coded = matches!(tokens, [_, Token::Octets([1, 0, 0, 2, 129, 255]), ..]);
     Some(match maker? {
         Maker::Embriq => Country::No,
+        Maker::Aidon if ciphered => return None,
+        Maker::Aidon if is_swedish_list(tokens) => Country::Se,
         Maker::Aidon => Country::No,
         Maker::Kamstrup if ciphered => Country::Dk,
-        Maker::Kamstrup => Country::No,
+        Maker::Kamstrup if has(b"BN245") => Country::Se,
+        Maker::Kamstrup if has(b"BN24") => Country::No,
         Maker::Kaifa if ciphered => Country::At,
-        Maker::Kaifa if is_swedish() => Country::Se,
+        Maker::Kaifa if is_coded || has(b"MA304H4") => Country::Se,
         Maker::Kaifa => Country::No,
         Maker::Sagemcom => Country::At,
-        Maker::Iskraemeco | Maker::LandisGyr => return None,
+        Maker::Iskraemeco | Maker::Kamstrup | Maker::LandisGyr => return None,
     })
+}
+
+/// The Swedish list of Aidon has no name: structures of code and value, the clock first.
+fn is_swedish_list(tokens: &[Token<'_>]) -> bool {
+    matches!(tokens, [Token::Array(_), Token::Structure(2), Token::Octets([0, 0, 1, 0, 0, 255]), ..])
 }
 
 /// What has been understood so far.

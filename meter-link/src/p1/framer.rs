@@ -19,6 +19,9 @@ const HOLLEY: &[u8] = b"/HLY";
 /// Tag of a general-glo-ciphering APDU and the length of the system title that follows it.
 const SEALED: [u8; 2] = [0xDB, 0x08];
 
+/// Bytes of the longest head that another protocol puts before a sealed message: tag, control, two numbers, a length.
+const HEAD: usize = 8;
+
 /// Most bytes of an identification line: three times what the standard allows.
 const MAX_IDENTIFICATION: usize = 64;
 
@@ -70,6 +73,10 @@ pub struct Framer {
     ended: bool,
     /// A checksum has held before: this meter sends them, so a telegram without one is damaged.
     checks: bool,
+    /// The bytes before the buffer's first.
+    before: [u8; HEAD],
+    /// The sealed frame given out last lay in another protocol's frame.
+    is_wrapped: bool,
 }
 
 /// What a look at the buffer found.
@@ -92,6 +99,7 @@ impl Framer {
     /// Takes as many bytes as fit and gives how many.
     pub fn handle_bytes(&mut self, bytes: &[u8]) -> usize {
         if self.start > 0 {
+            self.before = self.before_start();
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
             self.start = 0;
@@ -124,6 +132,7 @@ impl Framer {
             }
             Found::Sealed(end) => {
                 let start = self.start;
+                self.is_wrapped = is_head(self.before_start());
                 self.drop_to(end);
                 Some(Ok(Frame::Sealed(&self.buffer[start..end])))
             }
@@ -155,6 +164,20 @@ impl Framer {
         self.buffer.get(self.refused.0..self.refused.1).unwrap_or_default()
     }
 
+    /// Whether the sealed frame given out last lay in another protocol's frame, whose own checksum may have failed.
+    pub(super) const fn is_wrapped(&self) -> bool {
+        self.is_wrapped
+    }
+
+    /// The bytes before the start.
+    fn before_start(&self) -> [u8; HEAD] {
+        let mut before = [0; HEAD];
+        let near = self.start.min(HEAD);
+        before[..HEAD - near].copy_from_slice(&self.before[near..]);
+        before[HEAD - near..].copy_from_slice(&self.buffer[self.start - near..self.start]);
+        before
+    }
+
     fn drop_to(&mut self, at: usize) {
         (self.start, self.scanned) = (at, at);
     }
@@ -179,6 +202,12 @@ impl Framer {
     /// Looks for `!` at the start of a line, or for another `/`.
     fn look_for_mark(&mut self) -> Found {
         let frame = &self.buffer[self.start..];
+        match is_identification(frame) {
+            Some(true) => (),
+            Some(false) => return self.skip(),
+            None if self.ended => (),
+            None => return Found::More,
+        }
         let (first, end) = match envelope(frame) {
             Envelope::Clear => (1, frame.len()),
             Envelope::Sealed(end) => (end.min(frame.len()), frame.len()),
@@ -257,6 +286,19 @@ impl Framer {
     }
 }
 
+/// Whether bytes from `/` on begin with an identification: printable characters and a line end. `None`: cannot be told yet.
+fn is_identification(frame: &[u8]) -> Option<bool> {
+    for (place, byte) in frame[1..].iter().take(MAX_IDENTIFICATION).enumerate() {
+        match byte {
+            b'\r' | b'\n' => return Some(true),
+            _ if place == 0 && !byte.is_ascii_alphanumeric() => return Some(false),
+            b' '..=b'~' => (),
+            _ => return Some(false),
+        }
+    }
+    (frame.len() > MAX_IDENTIFICATION).then_some(true)
+}
+
 /// What stands between the identification line and the mark.
 enum Envelope {
     /// Text.
@@ -286,6 +328,11 @@ fn envelope(frame: &[u8]) -> Envelope {
     let Some([high, low, control]) = frame.get(at..at + 3) else { return Envelope::Undecided(text) };
     let end = at + 2 + usize::from(u16::from_be_bytes([*high, *low]));
     if is_control(*control) && end < MAX_FRAME { Envelope::Sealed(end) } else { Envelope::Clear }
+}
+
+/// Whether these bytes end as the head of an HDLC frame, an M-Bus frame or a block does.
+const fn is_head(before: [u8; HEAD]) -> bool {
+    matches!(before, [.., 0xE6, 0xE6 | 0xE7, 0x00] | [.., 0x53 | 0x73, _, _, _, _] | [_, 0xE0, ..])
 }
 
 /// Whether a security control byte can be one: encrypted, suite 0 to 2, not compressed.

@@ -327,7 +327,7 @@ pub fn country(telegram: &Telegram<'_>) -> Option<Country> {
         (b"ADN9 7", Country::Fi),
         (b"ADN9 6", Country::Se),
         (b"ELL", Country::Se),
-        (b"LGF", Country::Se),
+        (b"LGZ", Country::Ch),
         (b"NES", Country::Dk),
         (b"EGM", Country::Pl),
     ];

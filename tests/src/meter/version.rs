@@ -65,7 +65,7 @@ pub enum Version {
     KamstrupDk,
     /// Kamstrup in Norway: DLMS over HDLC, registers in 10 Wh each hour.
     KamstrupNo,
-    /// Kamstrup in Sweden: the same, registers in Wh.
+    /// Kamstrup in Sweden: the same, every ten seconds.
     KamstrupSe,
     /// Landis+Gyr E360 in Switzerland: DLMS over segmented HDLC, list of objects first.
     LgE360Ch,
@@ -374,7 +374,9 @@ impl Version {
     /// The last digit of its registers, in mW·s.
     pub const fn energy_step(self) -> u64 {
         match self {
-            Self::AidonNo | Self::KamstrupDk | Self::KamstrupNo => 10 * MILLIWATT_SECONDS_PER_WATT_HOUR,
+            Self::AidonNo | Self::KamstrupDk | Self::KamstrupNo | Self::KamstrupSe => {
+                10 * MILLIWATT_SECONDS_PER_WATT_HOUR
+            }
             Self::D0ModeD | Self::SmlEhz | Self::SmlMme => MILLIWATT_SECONDS_PER_WATT_HOUR / 10,
             Self::SmlMmeReduced => 1_000 * MILLIWATT_SECONDS_PER_WATT_HOUR,
             _ => MILLIWATT_SECONDS_PER_WATT_HOUR,
