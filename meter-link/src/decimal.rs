@@ -76,6 +76,48 @@ impl Decimal {
         (mantissa.unsigned_abs() < 10_u64.pow(18)).then_some(Self { mantissa, places })
     }
 
+    /// A binary fraction of 32 bits (IEEE 754), by its bits: exact where 18 digits hold it, else cut off after six places.
+    /// `None` for what is no number or too large.
+    pub fn of_binary32(bits: u32) -> Option<Self> {
+        Self::of_binary(bits >> 31 == 1, u64::from(bits & 0x7F_FFFF), 23, (bits >> 23 & 0xFF) as i32, 0xFF)
+    }
+
+    /// The same of 64 bits.
+    pub fn of_binary64(bits: u64) -> Option<Self> {
+        Self::of_binary(bits >> 63 == 1, bits & ((1 << 52) - 1), 52, (bits >> 52 & 0x7FF) as i32, 0x7FF)
+    }
+
+    /// `width`: bits of the fraction; `special`: the exponent of what is no number.
+    fn of_binary(negative: bool, fraction: u64, width: u32, exponent: i32, special: i32) -> Option<Self> {
+        let bias = special / 2 + width as i32;
+        let (significand, power) = match exponent {
+            _ if exponent == special => return None,
+            0 => (i128::from(fraction), 1 - bias),
+            _ => (i128::from(fraction | 1 << width), exponent - bias),
+        };
+        if significand == 0 {
+            return Some(Self::whole(0));
+        }
+        let spare = significand.trailing_zeros();
+        let (significand, power) = (significand >> spare, power + spare as i32);
+        let (mantissa, places) = match power {
+            60.. => return None,
+            0.. => (significand << power, 0),
+            -18..0 => (significand * 5_i128.pow(power.unsigned_abs()), power.unsigned_abs() as u8),
+            _ => (i128::MAX, 0),
+        };
+        let fits = |mantissa: i128| mantissa < 10_i128.pow(18);
+        let (mantissa, places) = if fits(mantissa) {
+            (mantissa, places)
+        } else if power < 0 {
+            ((significand * 1_000_000) >> power.unsigned_abs().min(127), 6)
+        } else {
+            return None;
+        };
+        let mantissa = i64::try_from(mantissa).ok().filter(|mantissa| fits(i128::from(*mantissa)))?;
+        Some(Self { mantissa: if negative { -mantissa } else { mantissa }, places })
+    }
+
     /// The value in thousandths, rounded toward zero (a register never shows energy that it has not counted yet).
     /// `None` when it overflows.
     pub fn thousandths(self) -> Option<i64> {
@@ -166,5 +208,31 @@ mod tests {
         assert_eq!(kilo("0.98").map(|number| number.to_string()).as_deref(), Some("980"));
         assert_eq!(kilo("52185.7825309").and_then(Decimal::thousandths), Some(52_185_782_530));
         assert_eq!(Decimal::parse(b"999999999999999999").and_then(|number| number.scaled(1)), None);
+    }
+
+    #[test]
+    fn a_float_becomes_a_decimal_without_float_arithmetic() {
+        for (bits, expect) in [
+            (0x4366_0000, Some("230")),
+            (0xC148_0000, Some("-12.5")),
+            (0x4366_199A, Some("230.100006103515625")),
+            (0x0000_0001, Some("0.000000")),
+            (0x8000_0000, Some("0")),
+            (0x7FC0_0000, None),
+            (0x7F80_0000, None),
+            (0x7F7F_FFFF, None),
+        ] {
+            assert_eq!(Decimal::of_binary32(bits).map(|value| value.to_string()).as_deref(), expect, "{bits:08X}");
+        }
+    }
+
+    #[test]
+    fn a_float_of_64_bits_too() {
+        assert_eq!(
+            Decimal::of_binary64(0x406C_C333_3333_3333).map(|value| value.to_string()).as_deref(),
+            Some("230.099999")
+        );
+        assert_eq!(Decimal::of_binary64(0x406C_C000_0000_0000).map(|value| value.to_string()).as_deref(), Some("230"));
+        assert_eq!(Decimal::of_binary64(0x7FF0_0000_0000_0000), None);
     }
 }

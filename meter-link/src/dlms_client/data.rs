@@ -209,12 +209,8 @@ impl<'a> Reader<'a> {
             20 => Data::Integer(i64::from_be_bytes(self.array()?).into()),
             21 => Data::Integer(u64::from_be_bytes(self.array()?).into()),
             22 => Data::Enumeration(self.u8()?),
-            // Printed and read again: no arithmetic.
-            23 => Data::Float(Decimal::parse(f32::from_bits(self.u32()?).to_string().as_bytes())),
-            24 => {
-                let bits = u64::from_be_bytes(self.array()?);
-                Data::Float(Decimal::parse(f64::from_bits(bits).to_string().as_bytes()))
-            }
+            23 => Data::Float(Decimal::of_binary32(self.u32()?)),
+            24 => Data::Float(Decimal::of_binary64(u64::from_be_bytes(self.array()?))),
             25 => Data::Octets(self.take(12)?.to_vec()),
             26 => Data::Octets(self.take(5)?.to_vec()),
             27 => Data::Octets(self.take(4)?.to_vec()),

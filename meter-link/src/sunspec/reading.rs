@@ -119,7 +119,7 @@ const fn negated(value: Decimal) -> Decimal {
 fn read(registers: &[u16], place: Place) -> Option<Decimal> {
     let long = |at: usize| Some((u32::from(*registers.get(at)?) << 16) | u32::from(*registers.get(at + 1)?));
     let (count, scale) = match place {
-        Float(at) => return decimal(long(at)?),
+        Float(at) => return Decimal::of_binary32(long(at)?),
         Accumulated(at, scale) => (i64::from(long(at).filter(|count| *count != 0 && *count != u32::MAX)?), scale),
         Signed(at, scale) => {
             (i64::from(registers.get(at).map(|count| *count as i16).filter(|it| *it != i16::MIN)?), scale)
@@ -134,61 +134,9 @@ fn read(registers: &[u16], place: Place) -> Option<Decimal> {
     Decimal::whole(count).scaled(scale as i8)
 }
 
-/// A float (IEEE 754, 32 bits) as a decimal. `None` for what is no number, and beyond 18 digits.
-fn decimal(bits: u32) -> Option<Decimal> {
-    let (exponent, fraction) = (((bits >> 23) & 0xFF) as i32, i128::from(bits & 0x7F_FFFF));
-    let (significand, power) = match exponent {
-        0xFF => return None,
-        0 => (fraction, -149),
-        _ => (fraction | 0x80_0000, exponent - 150),
-    };
-    if significand == 0 {
-        return Some(Decimal::whole(0));
-    }
-    let spare = significand.trailing_zeros();
-    let (significand, power) = (significand >> spare, power + spare as i32);
-    let (mantissa, places) = match power {
-        60.. => return None,
-        0.. => (significand << power, 0),
-        -18..0 => (significand * 5_i128.pow(power.unsigned_abs()), power.unsigned_abs() as u8),
-        _ => (i128::MAX, 0),
-    };
-    let fits = |mantissa: &i128| *mantissa < 10_i128.pow(18);
-    let (mantissa, places) = if fits(&mantissa) {
-        (mantissa, places)
-    } else if power < 0 {
-        ((significand * 1_000_000) >> power.unsigned_abs().min(127), 6)
-    } else {
-        return None;
-    };
-    let mantissa = i64::try_from(mantissa).ok()?;
-    Some(Decimal { mantissa: if bits >> 31 == 1 { -mantissa } else { mantissa }, places })
-}
-
 /// A text of two characters each, up to its first NUL.
 fn text(registers: &[u16], first: usize, count: usize) -> String {
     let bytes = registers.iter().skip(first).take(count).flat_map(|register| register.to_be_bytes());
     let bytes: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
     String::from_utf8_lossy(&bytes).trim().escape_default().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_float_becomes_a_decimal_without_float_arithmetic() {
-        for (bits, expect) in [
-            (0x4366_0000, Some("230")),
-            (0xC148_0000, Some("-12.5")),
-            (0x4366_199A, Some("230.100006103515625")),
-            (0x0000_0001, Some("0.000000")),
-            (0x8000_0000, Some("0")),
-            (0x7FC0_0000, None),
-            (0x7F80_0000, None),
-            (0x7F7F_FFFF, None),
-        ] {
-            assert_eq!(decimal(bits).map(|value| value.to_string()).as_deref(), expect, "{bits:08X}");
-        }
-    }
 }
