@@ -1,5 +1,7 @@
 //! Framing, ciphering and meaning of the push, on messages made here.
 
+mod captures;
+
 use super::*;
 use crate::checksum::x25;
 use crate::reading::Trust;
