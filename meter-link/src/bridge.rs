@@ -20,6 +20,7 @@ use std::fmt;
 
 use crate::error::DecodeError;
 use crate::reading::Reading;
+use crate::sunspec;
 
 /// The longest body that is read: a P1 telegram or a status of every part of a device has a tenth of it.
 pub const MAX_BODY: usize = 65_536;
@@ -106,6 +107,7 @@ pub fn decode(kind: Kind, body: &[u8]) -> Result<Reading, DecodeError> {
         Kind::Glow => glow::decode(body),
         Kind::HomeWizard | Kind::HomeWizard2 => homewizard::decode(body),
         Kind::Shelly => shelly::decode(body),
+        Kind::SunSpec => sunspec::decode(body),
         Kind::Tasmota => tasmota::decode(body),
         _ => Err(DecodeError::NoReading),
     }
@@ -113,6 +115,9 @@ pub fn decode(kind: Kind, body: &[u8]) -> Result<Reading, DecodeError> {
 
 /// The kind whose measurements look like this body. `None`: no kind we know, or not a measurement.
 pub fn recognise(body: &[u8]) -> Option<Kind> {
+    if sunspec::is_registers(body) {
+        return Some(Kind::SunSpec);
+    }
     let object = json::Object::parse(body).ok()?;
     match &object {
         object if glow::is_measurement(object) => Some(Kind::Glow),

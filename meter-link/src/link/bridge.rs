@@ -7,6 +7,7 @@ pub mod homewizard2;
 pub mod pin;
 mod polled;
 mod published;
+mod registers;
 mod web;
 
 use super::Address;
@@ -26,6 +27,8 @@ enum Way {
     Published(Box<published::Published>),
     /// Pushed over a web socket, from the paired device.
     Pushed(Box<homewizard2::Pushed>),
+    /// Read out of a device's registers.
+    Registers(Box<registers::Registers>),
 }
 
 impl BridgeLink {
@@ -38,6 +41,7 @@ impl BridgeLink {
             Kind::HomeWizard | Kind::Shelly | Kind::Tasmota => {
                 Way::Polled(polled::Polled::open(*kind, host, *port).await?)
             }
+            Kind::SunSpec => Way::Registers(Box::new(registers::Registers::open(host, *port).await?)),
             _ => return Err(LinkProblem::NotFound),
         }))
     }
@@ -48,13 +52,14 @@ impl BridgeLink {
             Way::Polled(polled) => polled.next().await,
             Way::Published(published) => published.next().await,
             Way::Pushed(pushed) => pushed.next().await,
+            Way::Registers(registers) => registers.next().await,
         }
     }
 
     /// Whether what comes is known to come, unchanged, from the device that was paired.
     pub const fn is_pinned(&self) -> bool {
         match &self.0 {
-            Way::Polled(_) | Way::Published(_) => false,
+            Way::Polled(_) | Way::Published(_) | Way::Registers(_) => false,
             Way::Pushed(_) => true,
         }
     }

@@ -88,6 +88,23 @@ fn no_marker_is_no_reading() {
 }
 
 #[test]
+fn a_body_says_what_the_device_said_and_again_what_it_says_now() {
+    let first = walk(50_000, &device(&[common("Example Maker"), (120, vec![0; 26]), inverter(4_210)]));
+    assert_eq!(decode(&first.body()), first.reading());
+    let mut again = first.again();
+    let mut spans = 0;
+    while let Some(span) = again.poll_span() {
+        spans += 1;
+        assert_eq!(span.count, 50);
+        again.handle_registers(&inverter(-7).1);
+    }
+    assert_eq!((spans, again.has_points()), (1, true));
+    let reading = decode(&again.body()).expect("a reading");
+    assert_eq!(reading.identification, "Example Maker Example Model");
+    assert!(values(&again).contains(&"1-0:1.7.0 7 W".to_owned()));
+}
+
+#[test]
 fn an_answer_fits_its_question() {
     let span = Span { address: 40_000, count: 2 };
     assert_eq!(request(7, 1, span), [0, 7, 0, 0, 0, 6, 1, 3, 0x9C, 0x40, 0, 2]);
@@ -103,11 +120,13 @@ proptest! {
     #[test]
     fn any_registers_end_and_never_panic(map in prop::collection::vec(prop_oneof![any::<u16>(), prop::sample::select(&[1_u16, 103, 113, 203, 0xFFFF, 0x8000, 50, 60][..])], 0..600)) {
         let map = [MARKER.to_vec(), map].concat();
-        let _ = walk(40_000, &map).reading();
+        let walk = walk(40_000, &map);
+        prop_assert_eq!(decode(&walk.body()), walk.reading());
     }
 
     #[test]
     fn any_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = response(0, Span { address: 0, count: 2 }, &bytes);
+        let _ = decode(&[b"SunS", &bytes[..]].concat());
     }
 }

@@ -4,6 +4,7 @@
 
 mod paired;
 mod published;
+mod registers;
 mod server;
 
 use std::time::Duration;
