@@ -342,6 +342,17 @@ impl Client {
         }
     }
 
+    /// Other invocation counters from the next message on, which the caller has durably kept as used. Ignored where they
+    /// begin below those in use: under one key no counter comes twice. To be called after [`Self::use_keys`] too, with
+    /// counters kept under the new key.
+    pub fn use_counters(&mut self, counters: Range<u32>) {
+        if let Some(ciphering) = &mut self.ciphering
+            && counters.start >= ciphering.counters.start
+        {
+            ciphering.counters = counters;
+        }
+    }
+
     /// Ends the association. [`Event::Released`] follows.
     pub fn release(&mut self) {
         if self.phase != Phase::Ready {
@@ -406,6 +417,11 @@ impl Client {
     /// The next invocation counter. `None`: in clear.
     pub fn counter(&self) -> Option<u32> {
         self.ciphering.as_ref().map(|ciphering| ciphering.counters.start)
+    }
+
+    /// Invocation counters that may still be used. `None`: in clear.
+    pub fn counters(&self) -> Option<Range<u32>> {
+        self.ciphering.as_ref().map(|ciphering| ciphering.counters.clone())
     }
 
     /// The highest counter accepted from the meter under the global key, to be kept.

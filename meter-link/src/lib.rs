@@ -4,9 +4,9 @@
 //! no feature it builds for wasm32 and is what the user interface shares with the backend. Only [`link`] opens ports, and
 //! only `meter` reads a clock.
 //!
-//! Features: `client` adds `dlms_client`, which asks meters over DLMS/COSEM, and brings elliptic curves for it;
-//! `serial`, `tcp`, `file` and `http` (network meters and bridges) each add one link; `task` (switched on by them) adds
-//! `meter`, which joins a link and a protocol.
+//! Features: `client` adds `dlms_client`, which asks meters over DLMS/COSEM, and brings elliptic curves for it; with
+//! `serial` or `tcp` it adds `meter::asked`; `serial`, `tcp`, `file` and `http` (network meters and bridges) each add one
+//! link; `task` (switched on by them) adds `meter`, which joins a link and a protocol.
 
 pub mod bridge;
 pub mod checksum;

@@ -4,8 +4,11 @@
 
 #[cfg(feature = "http")]
 pub mod bridge;
+pub mod dlms;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(all(feature = "client", any(feature = "serial", feature = "tcp")))]
+pub(crate) mod line;
 #[cfg(feature = "serial")]
 mod serial;
 #[cfg(feature = "tcp")]
@@ -17,6 +20,7 @@ use std::str::FromStr;
 
 #[cfg(feature = "http")]
 pub use bridge::BridgeLink;
+pub use dlms::DlmsAddress;
 
 use crate::bridge::Kind;
 #[cfg(feature = "task")]
@@ -43,8 +47,8 @@ impl Link {
     #[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only serial lines have settings"))]
     pub(crate) async fn open(address: &Address, settings: usize) -> Result<Self, LinkProblem> {
         match address {
-            // Gives bodies, not bytes: see `BridgeLink`.
-            Address::Bridge { .. } => Err(LinkProblem::NotFound),
+            // Gives bodies, not bytes: see `BridgeLink`; or is asked: see `line`.
+            Address::Bridge { .. } | Address::Dlms(_) => Err(LinkProblem::NotFound),
             #[cfg(feature = "file")]
             Address::File(path) => file::open(path).await.map(Self::File),
             #[cfg(feature = "serial")]
@@ -129,6 +133,8 @@ pub enum Address {
         /// Port.
         port: u16,
     },
+    /// A meter that is asked over DLMS/COSEM: `dlms://host?security=gmac`, `dlms:/dev/ttyUSB0`.
+    Dlms(DlmsAddress),
     /// A recorded file: `file:capture.txt`.
     File(PathBuf),
     /// A serial port or pseudo-terminal: `serial:/dev/ttyUSB0`.
@@ -146,7 +152,10 @@ impl FromStr for Address {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected serial:/dev/…, tcp://host:port, homewizard://host or file:path";
+        const EXPECTED: &str = "expected serial:/dev/…, tcp://host:port, dlms://host, homewizard://host or file:path";
+        if let Some(address) = DlmsAddress::parse(text) {
+            return address.map(Self::Dlms);
+        }
         if let Some(path) = text.strip_prefix("serial:").filter(|path| !path.is_empty()) {
             return Ok(Self::Serial(path.into()));
         }
@@ -194,6 +203,7 @@ impl fmt::Display for Address {
                 if host.contains(':') { write!(formatter, "[{host}]") } else { formatter.write_str(host) }?;
                 if *port == kind.port() { Ok(()) } else { write!(formatter, ":{port}") }
             }
+            Self::Dlms(address) => address.fmt(formatter),
             Self::File(path) => write!(formatter, "file:{}", path.display()),
             Self::Serial(path) => write!(formatter, "serial:{}", path.display()),
             Self::Tcp { host, port } if host.contains(':') => write!(formatter, "tcp://[{host}]:{port}"),

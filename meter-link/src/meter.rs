@@ -4,6 +4,8 @@
 //! listens any more, or at the end of a recorded file. It never hammers a port: after a break it waits, longer each time,
 //! with some chance in it so that many displays behind one bridge do not come back together.
 
+#[cfg(all(feature = "client", any(feature = "serial", feature = "tcp")))]
+pub mod asked;
 #[cfg(feature = "http")]
 mod bridge;
 

@@ -18,7 +18,7 @@ use cipher::{Cipher, TAG, nonce};
 use key::{Key, Suite};
 
 /// The authentication key that Luxembourg's and Austria's operators publish for everybody.
-const PUBLIC_AUTHENTICATION_KEY: [u8; 16] =
+pub(crate) const PUBLIC_AUTHENTICATION_KEY: [u8; 16] =
     [0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xAA, 0xBB, 0xCC, 0xDD, 0xEE, 0xFF];
 /// Security control: the frame carries an authentication tag.
 const AUTHENTICATED: u8 = 0x10;

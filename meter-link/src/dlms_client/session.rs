@@ -4,6 +4,7 @@
 //! left in a question answers [`ClientError::NotReady`] from then on and is to be dropped. Reads no clock but the
 //! runtime's, and keeps nothing: counters are the caller's to keep before they are used.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -37,12 +38,14 @@ pub struct Session<S> {
     timeout: Duration,
     /// A question was left before its answer came.
     asking: bool,
+    /// Bytes that came.
+    heard: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Associates. `timeout` is for each silence, [`TIMEOUT`] as a rule.
     pub async fn associate(stream: S, config: Config, timeout: Duration) -> Result<(Self, Agreed), ClientError> {
-        let mut session = Self { stream, client: Client::new(config)?, timeout, asking: false };
+        let mut session = Self { stream, client: Client::new(config)?, timeout, asking: false, heard: 0 };
         match session.run(Client::associate, &mut |_| ()).await? {
             Event::Associated(agreed) => Ok((session, agreed)),
             _ => Err(ClientError::NotReady),
@@ -52,6 +55,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// The client, for its counters and title.
     pub const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Bytes that came from the meter since it was associated.
+    pub const fn heard(&self) -> u64 {
+        self.heard
     }
 
     /// One attribute.
@@ -86,9 +94,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.get(attribute(8, Obis::new(0, 0, 1, 0, 0), 2)?).await
     }
 
-    /// The server's record of our last invocation counter (0-0:43.1.b), to start above it. Asked in a public association.
-    pub async fn invocation_counter(&mut self, b: u8) -> Result<u32, ClientError> {
-        let data = self.get(attribute(1, Obis::new(0, 0, 43, 1, b), 2)?).await?;
+    /// The server's record of our last invocation counter (0-0:43.1.e), to start above it. Asked in a public association.
+    pub async fn invocation_counter(&mut self, e: u8) -> Result<u32, ClientError> {
+        let data = self.get(attribute(1, Obis::new(0, 0, 43, 1, e), 2)?).await?;
         let number = data.integer().and_then(|number| u32::try_from(number).ok());
         number.ok_or(ClientError::Decode(DecodeError::Malformed { offset: 0 }))
     }
@@ -190,6 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.client.use_keys(keys);
     }
 
+    /// Other invocation counters from the next message on, as [`Client::use_counters`] takes them.
+    pub fn use_counters(&mut self, counters: Range<u32>) {
+        self.client.use_counters(counters);
+    }
+
     /// Ends the association; gives the connection back.
     pub async fn release(mut self) -> Result<S, ClientError> {
         self.run(Client::release, &mut |_| ()).await?;
@@ -231,6 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Ok(Ok(0) | Err(_)) => return Err(ClientError::LinkRefused),
                 Ok(Ok(length)) => {
                     repeats = 0;
+                    self.heard += length as u64;
                     self.client.handle_bytes(&buffer[..length]);
                 }
                 Err(_) => {

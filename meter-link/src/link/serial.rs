@@ -24,23 +24,7 @@ impl Port {
     pub(super) fn open(path: &Path, settings: usize) -> Result<Self, LinkProblem> {
         let settings = settings % SETTINGS.len();
         let (_, speed, bits, parity) = SETTINGS[settings];
-        let stream = tokio_serial::new(path.to_string_lossy(), speed)
-            .data_bits(bits)
-            .parity(parity)
-            .stop_bits(StopBits::One)
-            .flow_control(FlowControl::None)
-            .open_native_async()
-            .map_err(|error| match error.kind() {
-                tokio_serial::ErrorKind::Io(kind) => super::problem(&kind.into()),
-                // How the serial crate says both "no such port" and "another program holds it".
-                _ if path.exists() => LinkProblem::Busy,
-                _ => LinkProblem::NotFound,
-            })?;
-        let mut port = Self { stream, settings };
-        // Meters with a request line send only while it is high. Pseudo-terminals have none.
-        let _ = port.stream.write_request_to_send(true);
-        let _ = port.stream.write_data_terminal_ready(true);
-        Ok(port)
+        Ok(Self { stream: open_with(path, speed, bits, parity)?, settings })
     }
 
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -63,4 +47,29 @@ impl Port {
         let _ = self.stream.set_data_bits(bits);
         let _ = self.stream.set_parity(parity);
     }
+}
+
+/// Opens a port that is asked, at its own speed.
+#[cfg(feature = "client")]
+pub(super) fn open_at(path: &Path, speed: u32) -> Result<SerialStream, LinkProblem> {
+    open_with(path, speed, DataBits::Eight, Parity::None)
+}
+
+fn open_with(path: &Path, speed: u32, bits: DataBits, parity: Parity) -> Result<SerialStream, LinkProblem> {
+    let mut stream = tokio_serial::new(path.to_string_lossy(), speed)
+        .data_bits(bits)
+        .parity(parity)
+        .stop_bits(StopBits::One)
+        .flow_control(FlowControl::None)
+        .open_native_async()
+        .map_err(|error| match error.kind() {
+            tokio_serial::ErrorKind::Io(kind) => super::problem(&kind.into()),
+            // How the serial crate says both "no such port" and "another program holds it".
+            _ if path.exists() => LinkProblem::Busy,
+            _ => LinkProblem::NotFound,
+        })?;
+    // Meters with a request line send only while it is high. Pseudo-terminals have none.
+    let _ = stream.write_request_to_send(true);
+    let _ = stream.write_data_terminal_ready(true);
+    Ok(stream)
 }

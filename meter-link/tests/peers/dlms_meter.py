@@ -1,24 +1,34 @@
-"""A meter for the client's tests: TCP wrapper on a free port, which is printed. MODE: none, low, gmac (suite 0), gmac1
-(suite 1), gmac_replaying (sends its second sealed answer again). Messages are taken apart and sealed by the package
-dlms-cosem, so that the client is not tested against its own understanding. Keys are made up.
+"""A meter for the client's tests: TCP on a port, which is printed. MODE: none, low, gmac (suite 0), gmac1 (suite 1),
+gmac_replaying (sends its second sealed answer again). Messages are taken apart and sealed, and HDLC frames written, by the
+package dlms-cosem, so that the client is not tested against its own understanding. Keys are made up.
+
+--hdlc: HDLC instead of the wrapper. --live: the clock runs, registers rise, and the profile ends at the last quarter of an
+hour; else everything stands still. --port: this one instead of a free one. --state FILE: counters survive a kill, as a
+meter's do. --no-list: keeps the list of its objects to itself. The public client reads the invocation counter and nothing
+else of a meter that seals.
 """
 
+import argparse
+import json
+import os
 import socket
 import struct
 import sys
 from datetime import datetime, timedelta, timezone
 
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
-from dlms_cosem import enumerations, security
+from dlms_cosem import crc, enumerations, security
+from dlms_cosem.hdlc import address, frames
 from dlms_cosem.protocol import acse, xdlms
 from dlms_cosem.time import datetime_to_bytes
 
 TITLE = b"XYZ\0\0\0\0\x02"
 MASTER = b"\xaa" * 16
-START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 ROWS = 30 * 96
+PERIOD = timedelta(minutes=15)
 BLOCK = 900
 LDN = b"XYZ0000000000002"
+PUBLIC = 16
 
 
 def length(count):
@@ -40,16 +50,53 @@ def stamp(moment):
     return b"\x09\x0c" + datetime_to_bytes(moment)
 
 
-def row(number):
-    return b"\x02\x02" + stamp(START + number * timedelta(minutes=15)) + b"\x06" + struct.pack(">I", 100_000 + 7 * number)
+def octets(text):
+    return b"\x09" + length(len(text)) + text
+
+
+def number(value):
+    return b"\x06" + struct.pack(">I", value)
+
+
+class Standing:
+    """The first of March 2026, for ever."""
+
+    start = now = datetime(2026, 3, 1, tzinfo=timezone.utc)
+
+    def register(self):
+        return 123_456
+
+
+class Running:
+    """Now. A register rises by 7 every quarter of an hour."""
+
+    @property
+    def now(self):
+        return datetime.now(timezone.utc).replace(microsecond=0)
+
+    @property
+    def start(self):
+        return self.now.replace(minute=self.now.minute // 15 * 15, second=0) - (ROWS - 1) * PERIOD
+
+    def register(self):
+        return registered(self.now)
+
+
+def registered(moment):
+    return 100_000 + 7 * int((moment - Standing.start) / PERIOD)
+
+
+def row(moment, value):
+    return b"\x02\x02" + stamp(moment) + number(value)
 
 
 def column(kind, code):
     return b"\x02\x04\x12" + struct.pack(">H", kind) + b"\x09\x06" + bytes(code) + b"\x0f\x02\x12\0\0"
 
 
-def rows(first, last):
-    return b"\x01" + length(last - first) + b"".join(map(row, range(first, last)))
+def listed(kind, code):
+    """An object as the association lists it: no rights told."""
+    return b"\x02\x04\x12" + struct.pack(">H", kind) + b"\x11\0\x09\x06" + bytes(code) + b"\x02\x02\x01\0\x01\0"
 
 
 class Meter:
@@ -57,14 +104,23 @@ class Meter:
     highest = -1
     counter = 0
 
-    def __init__(self, mode):
-        self.mode, self.rest, self.sealed, self.last, self.answers = mode, b"", False, b"", 0
-        suite = 1 if mode == "gmac1" else 0
+    def __init__(self, options):
+        self.mode, self.options, self.client = options.mode, options, 0
+        self.rest, self.sealed, self.last, self.answers, self.new = b"", False, b"", 0, None
+        self.time = Running() if options.live else Standing()
+        suite = 1 if self.mode == "gmac1" else 0
         self.control = security.SecurityControlField(security_suite=suite, authenticated=True, encrypted=True)
         self.tag = security.SecurityControlField(security_suite=suite, authenticated=True, encrypted=False)
 
+    def keep(self):
+        if self.options.state:
+            with open(self.options.state + ".new", "w") as file:
+                json.dump([Meter.highest, Meter.counter], file)
+            os.replace(self.options.state + ".new", self.options.state)
+
     def seal(self, plain):
         Meter.counter += 1
+        self.keep()
         text = security.encrypt(
             self.control, TITLE, Meter.counter, Meter.keys[0], bytes(plain), Meter.keys[2]
         )
@@ -75,8 +131,9 @@ class Meter:
         if counter <= Meter.highest:
             raise ValueError("replayed")
         control = security.SecurityControlField.from_bytes(sealed[:1])
-        plain = security.decrypt(control, self.client, counter, Meter.keys[0], bytes(sealed[5:]), Meter.keys[2])
+        plain = security.decrypt(control, self.title, counter, Meter.keys[0], bytes(sealed[5:]), Meter.keys[2])
         Meter.highest = counter
+        self.keep()
         return bytes(plain)
 
     def proof(self, title, counter, challenge):
@@ -85,9 +142,9 @@ class Meter:
 
     def associate(self, apdu):
         request = acse.ApplicationAssociationRequest.from_bytes(apdu)
-        self.client, content, more = request.system_title, request.user_information.content, {}
+        self.title, content, more = request.system_title, request.user_information.content, {}
         result, reason = enumerations.AssociationResult.ACCEPTED, enumerations.AcseServiceUserDiagnostics.NULL
-        self.sealed = self.mode.startswith("gmac")
+        self.sealed = self.mode.startswith("gmac") and self.client != PUBLIC
         if self.sealed:
             text = content.security_control.to_bytes() + struct.pack(">I", content.invocation_counter)
             xdlms.InitiateRequest.from_bytes(self.open(text + content.ciphered_text))
@@ -100,6 +157,10 @@ class Meter:
             }
         if self.mode == "low" and request.authentication_value != b"made up":
             result = enumerations.AssociationResult.REJECTED_PERMANENT
+            reason = enumerations.AcseServiceUserDiagnostics.AUTHENTICATION_FAILED
+        if self.client not in (1, PUBLIC):
+            result = enumerations.AssociationResult.REJECTED_PERMANENT
+            reason = enumerations.AcseServiceUserDiagnostics.NO_REASON_GIVEN
         conformance = xdlms.Conformance(
             get=True, action=True, selective_access=True, block_transfer_with_get_or_read=True,
             multiple_references=True, general_protection=self.sealed,
@@ -113,26 +174,47 @@ class Meter:
             user_information=acse.UserInformation(content=answer), **more,
         ).to_bytes()
 
+    def profile(self, selection):
+        start = self.time.start
+        at = [(start + place * PERIOD, place) for place in range(ROWS)]
+        if selection[:1] == b"\x02":
+            first, last = struct.unpack(">xxxxIxI", selection[:13])
+            at = at[first - 1 : last or ROWS]
+        elif selection[:1] == b"\x01":
+            ends = [selection[place + 2 : place + 14] for place in (21, 35)]
+            first, last = (datetime(*struct.unpack(">HBBxBBB", end[:8]), tzinfo=timezone.utc) for end in ends)
+            deviations = [struct.unpack(">h", end[9:11])[0] for end in ends]
+            first, last = (end + timedelta(minutes=more) for end, more in zip((first, last), deviations))
+            at = [(moment, place) for moment, place in at if first <= moment <= last]
+        value = (lambda moment, _: registered(moment)) if self.options.live else (lambda _, place: 100_000 + 7 * place)
+        return b"\x01" + length(len(at)) + b"".join(row(moment, value(moment, place)) for moment, place in at)
+
     def value(self, kind, code, attribute, selection):
         code = tuple(code[:5])
+        if (kind, code, attribute) == (1, (0, 0, 43, 1, 0), 2):
+            return number(max(Meter.highest, 0))
+        if self.mode.startswith("gmac") and not self.sealed:
+            return None
         if (kind, code, attribute) == (7, (1, 0, 99, 1, 0), 2):
-            if not selection:
-                return rows(0, ROWS)
-            first, last = struct.unpack(">xxxxIxI", selection[:13])
-            return rows(first - 1, last or ROWS)
+            return self.profile(selection)
+        if (kind, code, attribute) == (15, (0, 0, 40, 0, 0), 2) and not self.options.no_list:
+            objects = [(1, (0, 0, 42, 0, 0, 255)), (8, (0, 0, 1, 0, 0, 255)), (3, (1, 0, 1, 8, 0, 255))]
+            objects += [(7, (1, 0, 99, 1, 0, 255)), (70, (0, 0, 96, 3, 10, 255)), (3, (1, 0, 99, 99, 9, 255))]
+            return b"\x01" + length(len(objects)) + b"".join(listed(*one) for one in objects)
+        columns = column(8, (0, 0, 1, 0, 0, 255)) + column(3, (1, 0, 1, 8, 0, 255))
         return {
-            (1, (0, 0, 42, 0, 0), 2): b"\x09" + length(len(LDN)) + LDN,
-            (8, (0, 0, 1, 0, 0), 2): stamp(START),
-            (3, (1, 0, 1, 8, 0), 2): b"\x06" + struct.pack(">I", 123_456),
+            (1, (0, 0, 42, 0, 0), 2): octets(LDN),
+            (8, (0, 0, 1, 0, 0), 2): stamp(self.time.now),
+            (3, (1, 0, 1, 8, 0), 2): number(self.time.register()),
             (3, (1, 0, 1, 8, 0), 3): b"\x02\x02\x0f\x01\x16\x1e",
-            (7, (1, 0, 99, 1, 0), 3): b"\x01\x02" + column(8, (0, 0, 1, 0, 0, 255)) + column(3, (1, 0, 1, 8, 0, 255)),
-            (7, (1, 0, 99, 1, 0), 4): b"\x06" + struct.pack(">I", 900),
+            (7, (1, 0, 99, 1, 0), 3): b"\x01\x02" + columns,
+            (7, (1, 0, 99, 1, 0), 4): number(900),
         }.get((kind, code, attribute))
 
     def get(self, apdu):
         invoke = apdu[2:3]
         if apdu[1] == 2:
-            number = int.from_bytes(apdu[3:7], "big") + 1
+            block = int.from_bytes(apdu[3:7], "big") + 1
         else:
             requests, many = apdu[3:], apdu[1] == 3
             if many:
@@ -148,17 +230,17 @@ class Meter:
                 return b"\xc4\x03" + invoke + length(len(answers)) + b"".join(answers)
             if len(answers[0]) <= BLOCK:
                 return b"\xc4\x01" + invoke + answers[0]
-            self.rest, number = answers[0][1:], 1
+            self.rest, block = answers[0][1:], 1
         part, self.rest = self.rest[:BLOCK], self.rest[BLOCK:]
         is_last = bytes([not self.rest])
-        return b"\xc4\x02" + invoke + is_last + struct.pack(">I", number) + b"\0" + length(len(part)) + part
+        return b"\xc4\x02" + invoke + is_last + struct.pack(">I", block) + b"\0" + length(len(part)) + part
 
     def act(self, apdu):
         request = xdlms.ActionRequestFactory.from_bytes(apdu)
         kind, method, data = request.cosem_method.interface.value, request.cosem_method.method, bytes(request.data)
         if (kind, method) == (15, 1):
             proof = take(data[1:])
-            if proof != self.proof(self.client, int.from_bytes(proof[1:5], "big"), self.ours):
+            if proof != self.proof(self.title, int.from_bytes(proof[1:5], "big"), self.ours):
                 return b"\xc7\x01" + apdu[2:3] + b"\x03\0"
             Meter.counter += 1
             proof = self.proof(TITLE, Meter.counter, self.theirs)
@@ -193,23 +275,93 @@ class Meter:
         self.last = whole
         return whole
 
+    def asked(self, client, apdu):
+        self.client = client
+        try:
+            return self.answer(apdu)
+        except Exception as error:
+            print(type(error).__name__, error, file=sys.stderr)
+            return b"\xd8\x01\x02"
 
-def serve(connection, mode):
-    meter, buffer = Meter(mode), b""
+
+def serve(connection, meter):
+    buffer = b""
     while chunk := connection.recv(4096):
         buffer += chunk
         while len(buffer) >= 8 and len(buffer) >= 8 + (size := int.from_bytes(buffer[6:8], "big")):
             source, target, apdu, buffer = buffer[2:4], buffer[4:6], buffer[8 : 8 + size], buffer[8 + size :]
-            try:
-                answer = meter.answer(apdu)
-            except Exception as error:
-                print(type(error).__name__, error, file=sys.stderr)
-                answer = b"\xd8\x01\x02"
+            answer = meter.asked(int.from_bytes(source, "big"), apdu)
             connection.sendall(b"\0\x01" + target + source + struct.pack(">H", len(answer)) + answer)
 
 
+def frames_of(buffer):
+    """Whole frames, without their flags, and what is left. All addresses here are of one byte."""
+    found = []
+    while (start := buffer.find(b"\x7e")) >= 0 and len(buffer) >= start + 3:
+        if buffer[start + 1] == 0x7E:
+            buffer = buffer[start + 1 :]
+            continue
+        size = int.from_bytes(buffer[start + 1 : start + 3], "big") & 0x7FF
+        if len(buffer) < start + size + 2:
+            return found, buffer[start:]
+        frame, buffer = buffer[start + 1 : start + 1 + size], buffer[start + 1 + size :]
+        if frame and crc.CRCCCITT().calculate_for(frame[:-2]) == frame[-2:]:
+            found.append(frame)
+    return found, buffer
+
+
+def serve_hdlc(connection, meter):
+    """One client at a time, window 1, 128 bytes per frame: what both sides do unless they agree on more."""
+    buffer, message, parts, sending, expecting = b"", b"", [], 0, 0
+    server = address.HdlcAddress(1, None, "server")
+
+    def part():
+        nonlocal sending
+        payload, parts[:] = parts[0], parts[1:]
+        frame = frames.InformationFrame(client, server, payload, bool(parts), True, sending, expecting)
+        sending = (sending + 1) % 8
+        connection.sendall(frame.to_bytes())
+
+    while chunk := connection.recv(4096):
+        found, buffer = frames_of(buffer + chunk)
+        for frame in found:
+            client, control = address.HdlcAddress(frame[3] >> 1), frame[4]
+            if control in (0x93, 0x53):
+                message, parts, sending, expecting = b"", [], 0, 0
+                connection.sendall(frames.UnNumberedAcknowledgmentFrame(client, server, b"\x81\x80\0").to_bytes())
+            elif control & 0x0F == 1 and control >> 5 == sending and parts:
+                part()
+            elif control & 1 == 0 and control >> 1 & 7 == expecting:
+                expecting = (expecting + 1) % 8
+                message += frame[7:-2]
+                if frame[0] & 8:
+                    connection.sendall(
+                        frames.ReceiveReadyFrame(client, server, receive_sequence_number=expecting).to_bytes()
+                    )
+                    continue
+                answer, message = b"\xe6\xe7\0" + meter.asked(client.logical_address, message[3:]), b""
+                parts = [answer[place : place + 128] for place in range(0, len(answer), 128)]
+                part()
+
+
 if __name__ == "__main__":
-    listener = socket.create_server(("127.0.0.1", 0))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode")
+    parser.add_argument("--hdlc", action="store_true")
+    parser.add_argument("--live", action="store_true")
+    parser.add_argument("--no-list", action="store_true")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--state")
+    options = parser.parse_args()
+    if options.state and os.path.exists(options.state):
+        with open(options.state) as file:
+            Meter.highest, Meter.counter = json.load(file)
+    listener = socket.create_server(("127.0.0.1", options.port))
     print(listener.getsockname()[1], flush=True)
     while True:
-        serve(listener.accept()[0], sys.argv[1])
+        connection = listener.accept()[0]
+        try:
+            (serve_hdlc if options.hdlc else serve)(connection, Meter(options))
+        except ConnectionError:
+            pass
+        connection.close()

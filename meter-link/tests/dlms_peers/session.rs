@@ -1,13 +1,5 @@
-//! The client against a meter that others' codecs speak for: `peers/dlms_meter.py`, on the package `dlms-cosem`.
-//!
-//! Needs Python with that package: `WATTLE_DLMS_PYTHON`, or `wattle/peers` in the user's cache. Where it is not there the
-//! test says on its closing line that it did not run.
+//! The sans-IO client over a plain connection.
 
-#![expect(clippy::print_stdout, reason = "what did not run is to be said")]
-
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use meter_link::dlms_client::apdu::{Attribute, Selection};
@@ -22,48 +14,9 @@ use meter_link::reading::Trust;
 use meter_link::security::key::{Key, Suite};
 use tokio::net::TcpStream;
 
+use crate::peer::{Peer, python};
+
 const PROFILE: Obis = Obis::new(1, 0, 99, 1, 0);
-
-fn python() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let python = std::env::var_os("WATTLE_DLMS_PYTHON")
-        .map(PathBuf::from)
-        .or_else(|| Some(cache?.join("wattle/peers/bin/python")))?;
-    let works = Command::new(&python).args(["-c", "import dlms_cosem"]).stderr(Stdio::null()).status();
-    works.is_ok_and(|status| status.success()).then_some(python)
-}
-
-/// A running peer; ends with the test.
-struct Peer {
-    child: Child,
-    port: u16,
-}
-
-impl Peer {
-    fn start(python: &Path, mode: &str) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/dlms_meter.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .arg(mode)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python was just seen to start");
-        let mut line = String::new();
-        let output = child.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut line).expect("a line");
-        Self { child, port: line.trim().parse().expect("a port") }
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn keys(encryption: u8, authentication: u8) -> Keys {
     Keys { encryption: [encryption; 16].into(), authentication: [authentication; 16].into() }
@@ -122,13 +75,11 @@ async fn everything(peer: &Peer, mode: &str) {
 
 #[tokio::test]
 async fn a_meter_of_another_make_is_read_and_gets_new_keys() {
-    let Some(python) = python() else {
-        return println!("not run: no Python with dlms-cosem (cargo xtask test installs it)");
-    };
+    let Some(python) = python() else { return };
     for mode in ["none", "low", "gmac", "gmac1"] {
-        everything(&Peer::start(&python, mode), mode).await;
+        everything(&Peer::start(&python, &[mode]), mode).await;
     }
-    let peer = Peer::start(&python, "gmac");
+    let peer = Peer::start(&python, &["gmac"]);
     let wrong = associate(&peer, config("gmac", keys(3, 2), 1)).await;
     assert!(wrong.is_err(), "a wrong key is refused");
 
@@ -147,7 +98,7 @@ async fn a_meter_of_another_make_is_read_and_gets_new_keys() {
     let mut session = associate(&peer, config("gmac", new, 400)).await.expect("an association");
     assert!(session.get(register()).await.is_ok());
 
-    let peer = Peer::start(&python, "gmac_replaying");
+    let peer = Peer::start(&python, &["gmac_replaying"]);
     let mut session = associate(&peer, config("gmac", keys(1, 2), 1)).await.expect("an association");
     assert!(session.get(register()).await.is_ok());
     let again = session.get(register()).await;
