@@ -76,13 +76,13 @@ impl Decimal {
         (mantissa.unsigned_abs() < 10_u64.pow(18)).then_some(Self { mantissa, places })
     }
 
-    /// A binary fraction of 32 bits (IEEE 754), by its bits: exact where 18 digits hold it, else cut off after six places.
-    /// `None` for what is no number or too large.
+    /// A binary fraction of 32 bits (IEEE 754), by its bits, as the decimal that it stands for: whole numbers exactly, and of a
+    /// fraction as many digits as 32 bits can tell apart (7 in all). `None` for what is no number or too large.
     pub fn of_binary32(bits: u32) -> Option<Self> {
         Self::of_binary(bits >> 31 == 1, u64::from(bits & 0x7F_FFFF), 23, (bits >> 23 & 0xFF) as i32, 0xFF)
     }
 
-    /// The same of 64 bits.
+    /// The same of 64 bits, which can tell 15 digits apart.
     pub fn of_binary64(bits: u64) -> Option<Self> {
         Self::of_binary(bits >> 63 == 1, bits & ((1 << 52) - 1), 52, (bits >> 52 & 0x7FF) as i32, 0x7FF)
     }
@@ -95,26 +95,19 @@ impl Decimal {
             0 => (i128::from(fraction), 1 - bias),
             _ => (i128::from(fraction | 1 << width), exponent - bias),
         };
-        if significand == 0 {
-            return Some(Self::whole(0));
-        }
-        let spare = significand.trailing_zeros();
-        let (significand, power) = (significand >> spare, power + spare as i32);
-        let (mantissa, places) = match power {
-            60.. => return None,
-            0.. => (significand << power, 0),
-            -18..0 => (significand * 5_i128.pow(power.unsigned_abs()), power.unsigned_abs() as u8),
-            _ => (i128::MAX, 0),
-        };
-        let fits = |mantissa: i128| mantissa < 10_i128.pow(18);
-        let (mantissa, places) = if fits(mantissa) {
-            (mantissa, places)
-        } else if power < 0 {
-            ((significand * 1_000_000) >> power.unsigned_abs().min(127), 6)
+        let (mantissa, places) = if power >= 0 {
+            // More than 18 digits long before it leaves 128 bits.
+            (significand.checked_shl(power.unsigned_abs()).filter(|_| power < 64)?, 0)
         } else {
-            return None;
+            // Below 2^-110 is nothing but zero at these digits.
+            let shift = power.unsigned_abs().min(110);
+            let whole = significand >> shift;
+            let digits = whole.checked_ilog10().map_or(0, |log| log + 1);
+            let places = (if width == 23 { 7_u32 } else { 15 }).saturating_sub(digits);
+            let doubled = significand * 10_i128.pow(places) >> (shift - 1);
+            trim((doubled + 1) >> 1, places as u8)
         };
-        let mantissa = i64::try_from(mantissa).ok().filter(|mantissa| fits(i128::from(*mantissa)))?;
+        let mantissa = i64::try_from(mantissa).ok().filter(|mantissa| *mantissa < 10_i64.pow(18))?;
         Some(Self { mantissa: if negative { -mantissa } else { mantissa }, places })
     }
 
@@ -127,6 +120,14 @@ impl Decimal {
             Some(self.mantissa / 10_i64.pow(u32::from(self.places - 3)))
         }
     }
+}
+
+/// Takes the zeros off the end of a fraction.
+fn trim(mut mantissa: i128, mut places: u8) -> (i128, u8) {
+    while places > 0 && mantissa % 10 == 0 {
+        (mantissa, places) = (mantissa / 10, places - 1);
+    }
+    (mantissa, places)
 }
 
 /// Appends the digits at the start of a text to a number; gives it and how many there were. `None` if it gets too long.
@@ -215,8 +216,10 @@ mod tests {
         for (bits, expect) in [
             (0x4366_0000, Some("230")),
             (0xC148_0000, Some("-12.5")),
-            (0x4366_199A, Some("230.100006103515625")),
-            (0x0000_0001, Some("0.000000")),
+            (0x4366_199A, Some("230.1")),
+            (0x4B7F_FFFF, Some("16777215")),
+            (0x3DCC_CCCD, Some("0.1")),
+            (0x0000_0001, Some("0")),
             (0x8000_0000, Some("0")),
             (0x7FC0_0000, None),
             (0x7F80_0000, None),
@@ -230,7 +233,7 @@ mod tests {
     fn a_float_of_64_bits_too() {
         assert_eq!(
             Decimal::of_binary64(0x406C_C333_3333_3333).map(|value| value.to_string()).as_deref(),
-            Some("230.099999")
+            Some("230.1")
         );
         assert_eq!(Decimal::of_binary64(0x406C_C000_0000_0000).map(|value| value.to_string()).as_deref(), Some("230"));
         assert_eq!(Decimal::of_binary64(0x7FF0_0000_0000_0000), None);
