@@ -22,6 +22,9 @@ const SEALED: [u8; 2] = [0xDB, 0x08];
 /// Bytes of the longest head that another protocol puts before a sealed message: tag, control, two numbers, a length.
 const HEAD: usize = 8;
 
+/// Start of text: stands within the identification of Iskra's IE.5.
+const STX: u8 = 0x02;
+
 /// Most bytes of an identification line: three times what the standard allows.
 const MAX_IDENTIFICATION: usize = 64;
 
@@ -286,13 +289,14 @@ impl Framer {
     }
 }
 
-/// Whether bytes from `/` on begin with an identification: printable characters and a line end. `None`: cannot be told yet.
+/// Whether bytes from `/` on begin with an identification: a maker's letter or digit, then no control character but what
+/// some meters put into it (Iskra's STX), and a line end. `None`: cannot be told yet.
 fn is_identification(frame: &[u8]) -> Option<bool> {
     for (place, byte) in frame[1..].iter().take(MAX_IDENTIFICATION).enumerate() {
         match byte {
             b'\r' | b'\n' => return Some(true),
             _ if place == 0 && !byte.is_ascii_alphanumeric() => return Some(false),
-            b' '..=b'~' => (),
+            b' '..=b'~' | &STX => (),
             _ => return Some(false),
         }
     }
