@@ -9,6 +9,7 @@
 //! [`Trust::Unverified`]: crate::reading::Trust::Unverified
 //! [`Trust::Checked`]: crate::reading::Trust::Checked
 
+pub mod eagle;
 pub mod glow;
 pub mod homewizard;
 pub(crate) mod json;
@@ -104,6 +105,7 @@ impl fmt::Debug for Secret {
 /// Decodes a body of a known kind.
 pub fn decode(kind: Kind, body: &[u8]) -> Result<Reading, DecodeError> {
     match kind {
+        Kind::Eagle => eagle::decode(body),
         Kind::Glow => glow::decode(body),
         Kind::HomeWizard | Kind::HomeWizard2 => homewizard::decode(body),
         Kind::Shelly => shelly::decode(body),
@@ -117,6 +119,9 @@ pub fn decode(kind: Kind, body: &[u8]) -> Result<Reading, DecodeError> {
 pub fn recognise(body: &[u8]) -> Option<Kind> {
     if sunspec::is_registers(body) {
         return Some(Kind::SunSpec);
+    }
+    if body.trim_ascii_start().starts_with(b"<") {
+        return eagle::is_measurement(body).then_some(Kind::Eagle);
     }
     let object = json::Object::parse(body).ok()?;
     match &object {

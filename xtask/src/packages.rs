@@ -54,6 +54,7 @@ pub(crate) const TEST: &[Need] = &[
     program("dbus", "dbus-run-session", "testing the window and the secret store"),
     program("gnome-keyring", "gnome-keyring-daemon", "testing the secret store"),
     program("imagemagick", "import", "looking at the window"),
+    program("openssl", "openssl", "TLS of another make to test with"),
     Need { package: "python3-venv", proof: Proof::Package, why: "a meter of another make to test with" },
     program("webkit2gtk-driver", "WebKitWebDriver", "testing the window"),
     program("xvfb", "Xvfb", "testing the window"),

@@ -25,7 +25,7 @@ const MAX_KEPT: usize = 64;
 const SECRET: [&str; 5] = ["CoordMacId", "DeviceMacId", "InstallCode", "LinkKey", "MeterMacId"];
 
 /// Gives a fragment its meaning.
-pub(super) fn interpret(fragment: &Element) -> Reading {
+pub(crate) fn interpret(fragment: &Element) -> Reading {
     let mut reading = Reading::new("raven", Trust::Unverified);
     reading.equipment =
         fragment.said("MeterMacId").map(|address| Equipment(address.trim_start_matches("0x").to_uppercase()));

@@ -2,7 +2,12 @@
 //!
 //! No test waits for time to pass: each waits for the event it is about, with a limit that only a failure reaches.
 
+#![expect(clippy::print_stdout, reason = "what did not run is to be said")]
+
+mod labelled;
+mod metered;
 mod paired;
+mod peer;
 mod published;
 mod registers;
 mod server;

@@ -23,7 +23,7 @@ const TOKEN: &str = "00112233445566778899AABBCCDDEEFF";
 const ABOUT: &str = r#"{"product_type":"HWE-P1","product_name":"P1 Meter","serial":"0a0b0c0d0e0f","firmware_version":"6.00","api_version":"2.0.0"}"#;
 
 /// A device's certificate and key.
-fn certificate(name: &str) -> TlsAcceptor {
+pub(crate) fn certificate(name: &str) -> TlsAcceptor {
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut parameters = rcgen::CertificateParams::new(Vec::new()).expect("no names");
     parameters.distinguished_name = rcgen::DistinguishedName::new();

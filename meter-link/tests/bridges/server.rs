@@ -32,7 +32,7 @@ impl Answer {
 
 type Device = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
 
-/// A device that answers by path.
+/// A device that answers.
 pub(crate) struct Server {
     at: SocketAddr,
     device: Device,
@@ -47,6 +47,11 @@ pub(crate) struct Stopped {
 
 impl Server {
     pub(crate) async fn start(device: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        Self::asked(move |question| device(path(question))).await
+    }
+
+    /// A device that looks at the whole question: head and body.
+    pub(crate) async fn asked(device: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         let at = "127.0.0.1:0".parse().expect("an address");
         Stopped { at, device: Arc::new(device) }.start().await
     }
@@ -72,7 +77,7 @@ impl Stopped {
             let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let device = Arc::clone(&device);
-                open.spawn(async move { answer(stream, |head| device(path(head))).await });
+                open.spawn(async move { answer(stream, |question| device(question)).await });
             }
         });
         Server { at, device: self.device, task }
@@ -84,18 +89,32 @@ pub(crate) async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, devi
     let mut heard = Vec::new();
     loop {
         while !heard.windows(4).any(|end| end == b"\r\n\r\n") {
-            if !matches!(stream.read_buf(&mut heard).await, Ok(1..)) {
+            // As a device does, gives up what does not begin as a question.
+            if !matches!(stream.read_buf(&mut heard).await, Ok(1..)) || !heard[0].is_ascii_uppercase() {
                 return;
             }
         }
         let head = String::from_utf8_lossy(&heard).into_owned();
-        let Answer { status, body } = device(&head);
+        let end = head.find("\r\n\r\n").expect("the end was found") + 4;
+        while heard.len() < end + length(&head[..end]) {
+            if !matches!(stream.read_buf(&mut heard).await, Ok(1..)) {
+                return;
+            }
+        }
+        let Answer { status, body } = device(&String::from_utf8_lossy(&heard));
         heard.clear();
         let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\nLocation: /else\r\n\r\n", body.len());
         if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
             return;
         }
     }
+}
+
+/// How long a question's body is.
+fn length(head: &str) -> usize {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    let mut length = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.next().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or_default()
 }
 
 /// The path of a request.

@@ -19,7 +19,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::pin::{Pin, Pinned};
+use super::pin::{Names, Pin, Pinned};
 use super::web;
 use crate::bridge::json::Object;
 use crate::bridge::{MAX_BODY, Secret, homewizard};
@@ -44,21 +44,15 @@ pub struct Paired {
 impl Paired {
     /// As one secret: token, fingerprint and name.
     pub fn secret(&self) -> Secret {
-        let fingerprint: String = self.pin.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
-        Secret(format!("{} {fingerprint} {}", self.token.0, self.pin.name))
+        Secret(format!("{} {} {}", self.token.0, self.pin.digits(), self.pin.name))
     }
 
     /// Reads what [`Self::secret`] gave. `None` for anything else.
     pub fn read(secret: &Secret) -> Option<Self> {
         let mut parts = secret.0.splitn(3, ' ');
         let (token, digits, name) = (parts.next()?, parts.next()?, parts.next()?);
-        let is_fingerprint = digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let mut fingerprint = [0; 32];
-        for (byte, place) in fingerprint.iter_mut().zip(0..) {
-            *byte = u8::from_str_radix(digits.get(place * 2..place * 2 + 2)?, 16).ok()?;
-        }
-        let pin = Pin { name: name.to_owned(), fingerprint };
-        (is_fingerprint && is_token(token)).then(|| Self { token: Secret(token.to_owned()), pin })
+        let pin = Pin::read(digits, name)?;
+        is_token(token).then(|| Self { token: Secret(token.to_owned()), pin })
     }
 }
 
@@ -111,7 +105,7 @@ struct Device {
 
 impl Device {
     fn new(host: &str, port: u16, pin: Option<Pin>) -> Result<Self, LinkProblem> {
-        let pinned = Pinned::new(pin);
+        let pinned = pinned(pin);
         let configuration = pinned.configuration().ok_or(LinkProblem::Untrusted)?;
         let client = web::build(Client::builder().https_only(true).tls_backend_preconfigured(configuration))?;
         Ok(Self { client, origin: web::origin("https", host, port), pinned })
@@ -158,7 +152,7 @@ impl Pushed {
             None => LinkProblem::NotFound,
             Some(_) => crate::link::problem(&error),
         })?;
-        let configuration = Pinned::new(Some(paired.pin)).configuration().ok_or(LinkProblem::Untrusted)?;
+        let configuration = pinned(Some(paired.pin)).configuration().ok_or(LinkProblem::Untrusted)?;
         let name = ServerName::try_from(host.to_owned()).map_err(|_| LinkProblem::NotFound)?;
         let stream = TlsConnector::from(Arc::new(configuration)).connect(name, stream).await;
         let stream = stream.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -223,6 +217,11 @@ impl Pushed {
             }
         }
     }
+}
+
+/// Accepts an appliance's certificate alone.
+fn pinned(pin: Option<Pin>) -> Arc<Pinned> {
+    Pinned::new(pin, Names::Appliance, rustls::crypto::ring::default_provider())
 }
 
 /// What an error message means: a token that is not known, or something new.

@@ -1,28 +1,43 @@
 //! A device's certificate, remembered at pairing and asked for again at every connection.
 //!
-//! The name in these certificates is `appliance/<kind>/<serial>`, in the common name: no host name, so no usual check fits,
-//! and people switch checks off. Here the whole certificate is pinned by its fingerprint and its name. Between pairing and
-//! un-pairing no other certificate is accepted, whoever signed it. Before pairing the first one seen is taken, once, and the
-//! device's serial number is compared with its name afterwards.
+//! No public authority signs these certificates, and their names are no host names (HomeWizard's is
+//! `appliance/<kind>/<serial>`), so no usual check fits, and people switch checks off. Here the whole certificate is pinned
+//! by its fingerprint. Between pairing and un-pairing no other certificate is accepted, whoever signed it. Before pairing
+//! the first one seen is taken, once; where a kind of device has a name in it, the name must have its form, and the device's
+//! serial number is compared with it afterwards.
 //!
-//! Source: api-documentation.homewizard.com, version 2, authorization; RFC 5280 section 4.1.
+//! Never accepts a certificate whose private key is published.
+//!
+//! Source: api-documentation.homewizard.com, version 2, authorization; RFC 5246 section 7.4.3 for the signature.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
+use super::der::Certificate;
+use super::known;
+
 /// A remembered certificate. Its name holds a serial number: `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// Common name: `appliance/<kind>/<serial>`.
+    /// Common name, where it is part of what is pinned: `appliance/<kind>/<serial>`. Else empty.
     pub name: String,
     /// SHA-256 of the certificate.
     pub fingerprint: [u8; 32],
+}
+
+/// What the name in a kind of device's certificate must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// `appliance/<kind>/<serial>`.
+    Appliance,
+    /// Anything: the certificate alone is pinned.
+    Free,
 }
 
 impl Pin {
@@ -31,12 +46,27 @@ impl Pin {
         self.name.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Reads a certificate. `None` unless its common name is that of an appliance.
-    fn of(certificate: &[u8]) -> Option<Self> {
-        let name = common_name(certificate)?;
+    /// Reads a certificate. `None` if its name has not the form it must have.
+    fn of(certificate: &[u8], names: Names) -> Option<Self> {
+        let fingerprint = Sha256::digest(certificate).into();
+        if names == Names::Free {
+            return Some(Self { name: String::new(), fingerprint });
+        }
+        let name = Certificate::read(certificate)?.common_name()?;
         let parts: Vec<_> = name.split('/').collect();
         let is_appliance = matches!(parts[..], ["appliance", kind, serial] if !kind.is_empty() && !serial.is_empty());
-        is_appliance.then(|| Self { name: name.to_owned(), fingerprint: Sha256::digest(certificate).into() })
+        is_appliance.then(|| Self { name: name.to_owned(), fingerprint })
+    }
+
+    /// The fingerprint as 64 hexadecimal digits.
+    pub fn digits(&self) -> String {
+        self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A pin of 64 hexadecimal digits and a name. `None` for any other digits.
+    pub(super) fn read(digits: &str, name: &str) -> Option<Self> {
+        let bytes = hex(digits)?;
+        Some(Self { name: name.to_owned(), fingerprint: bytes.try_into().ok()? })
     }
 }
 
@@ -46,22 +76,36 @@ impl fmt::Debug for Pin {
     }
 }
 
+/// Bytes of hexadecimal digits. `None` for anything else.
+pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+}
+
 /// Accepts one certificate: the pinned one, or the first.
 #[derive(Debug)]
 pub(super) struct Pinned {
     pin: OnceLock<Pin>,
+    names: Names,
     provider: Arc<CryptoProvider>,
 }
 
 impl Pinned {
-    pub(super) fn new(pin: Option<Pin>) -> Arc<Self> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Arc::new(Self { pin: pin.map_or_else(OnceLock::new, OnceLock::from), provider })
+    pub(super) fn new(pin: Option<Pin>, names: Names, provider: CryptoProvider) -> Arc<Self> {
+        let pin = pin.map_or_else(OnceLock::new, OnceLock::from);
+        Arc::new(Self { pin, names, provider: Arc::new(provider) })
     }
 
     /// The certificate that was accepted.
     pub(super) fn pin(&self) -> Option<&Pin> {
         self.pin.get()
+    }
+
+    /// What connections are made with.
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
     }
 
     /// What a client needs to connect. `None` never comes of the versions named here.
@@ -82,7 +126,10 @@ impl ServerCertVerifier for Pinned {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let shown = Pin::of(end_entity).ok_or(CertificateError::NotValidForName)?;
+        let shown = Pin::of(end_entity, self.names).ok_or(CertificateError::NotValidForName)?;
+        if known::is_published(&shown.fingerprint) {
+            return Err(CertificateError::Revoked.into());
+        }
         if *self.pin.get_or_init(|| shown.clone()) == shown {
             Ok(ServerCertVerified::assertion())
         } else {
@@ -90,13 +137,23 @@ impl ServerCertVerifier for Pinned {
         }
     }
 
+    /// By the key alone: meters mark extensions as critical that general readers of certificates refuse.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let certificate = Certificate::read(certificate).ok_or(CertificateError::BadEncoding)?;
+        let (algorithm, key) = certificate.key_parts().ok_or(CertificateError::BadEncoding)?;
+        let supported = self.provider.signature_verification_algorithms.mapping;
+        let (_, algorithms) =
+            supported.iter().find(|(scheme, _)| *scheme == signature.scheme).ok_or(CertificateError::BadSignature)?;
+        let is_valid = algorithms
+            .iter()
+            .filter(|candidate| candidate.public_key_alg_id().as_ref() == algorithm)
+            .any(|candidate| candidate.verify_signature(key, message, signature.signature()).is_ok());
+        if is_valid { Ok(HandshakeSignatureValid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
     }
 
     fn verify_tls13_signature(
@@ -111,46 +168,4 @@ impl ServerCertVerifier for Pinned {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// The subject's common name. `None` if there is none, or not exactly one.
-fn common_name(certificate: &[u8]) -> Option<&str> {
-    const SEQUENCE: u8 = 0x30;
-    const SET: u8 = 0x31;
-    /// 2.5.4.3.
-    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-    let (_, outer, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
-    let (_, mut rest, _) = element(outer).filter(|(tag, ..)| *tag == SEQUENCE)?;
-    // Version (left out by the first), serial number, algorithm, issuer, validity; then the subject.
-    let before = if rest.first() == Some(&0xA0) { 5 } else { 4 };
-    for _ in 0..before {
-        (_, _, rest) = element(rest)?;
-    }
-    let (_, mut names, _) = element(rest).filter(|(tag, ..)| *tag == SEQUENCE)?;
-    let mut found = None;
-    while let Some((SET, set, next)) = element(names) {
-        let (_, pair, _) = element(set).filter(|(tag, ..)| *tag == SEQUENCE)?;
-        let (_, kind, value) = element(pair)?;
-        if kind == COMMON_NAME {
-            let (_, text, _) = element(value)?;
-            if found.replace(std::str::from_utf8(text).ok()?).is_some() {
-                return None;
-            }
-        }
-        names = next;
-    }
-    found
-}
-
-/// One DER element: tag, content, and what follows.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (length, rest) = match rest {
-        [length @ ..=0x7F, rest @ ..] => (usize::from(*length), rest),
-        [0x81, length, rest @ ..] => (usize::from(*length), rest),
-        [0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
 }

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use rustls::AlertDescription;
 
 use crate::bridge::MAX_BODY;
 use crate::health::LinkProblem;
@@ -101,6 +102,17 @@ pub(super) fn problem(error: &reqwest::Error) -> LinkProblem {
 pub(super) const fn refused_by_tls(error: &rustls::Error) -> LinkProblem {
     match error {
         rustls::Error::InvalidCertificate(_) => LinkProblem::Untrusted,
+        // Ours: not known to the other side, not any more, or run out.
+        rustls::Error::AlertReceived(
+            AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate,
+        ) => LinkProblem::PairingNeeded,
         _ => LinkProblem::Closed,
     }
 }
