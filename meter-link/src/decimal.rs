@@ -104,7 +104,7 @@ impl Decimal {
             let whole = significand >> shift;
             let digits = whole.checked_ilog10().map_or(0, |log| log + 1);
             let places = (if width == 23 { 7_u32 } else { 15 }).saturating_sub(digits);
-            let doubled = significand * 10_i128.pow(places) >> (shift - 1);
+            let doubled = (significand * 10_i128.pow(places)) >> (shift - 1);
             trim((doubled + 1) >> 1, places as u8)
         };
         let mantissa = i64::try_from(mantissa).ok().filter(|mantissa| *mantissa < 10_i64.pow(18))?;

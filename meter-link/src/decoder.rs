@@ -19,6 +19,9 @@ use crate::{d0, p1, raven, sml, tic};
 const SIP: usize = 256;
 /// The longest message without a frame around it: the longest body of a bridge.
 const MAX_BARE: usize = 65_536;
+/// The most that stands before a sealed message in the frame around it: flag, format, two addresses of four bytes, control,
+/// checksum, link control, and the head of a block.
+const LONGEST_HEAD: usize = 26;
 /// Values that noise does not make under a weak checksum.
 const MANY: usize = 3;
 
@@ -98,18 +101,24 @@ trait Voice: std::fmt::Debug + Send {
     fn handle_end(&mut self) {}
     fn handle_break(&mut self);
     fn show_damaged(&mut self) {}
-    /// Whether a frame has begun under a header that held.
-    fn is_inside(&self) -> bool {
-        false
+    /// Bytes since the beginning of a frame whose header held and that is not whole yet; 0 if none has begun.
+    fn inside(&self) -> usize {
+        0
     }
     /// Whether what was told last lay in another protocol's frame.
     fn is_wrapped(&self) -> bool {
         false
     }
+    /// Bytes since the sealed message told last began.
+    fn since_sealed(&self) -> usize {
+        0
+    }
     /// What the meter's counters are, where it ciphers.
     fn opener(&self) -> Option<&Opener> {
         None
     }
+    /// Accepts nothing at or below these counters either.
+    fn raise(&mut self, _counters: &[Counter]) {}
     /// The ciphered message that no key opened.
     fn sealed(&self) -> &[u8] {
         &[]
@@ -138,12 +147,16 @@ macro_rules! voices {
 
 voices! {
     dlms::Decoder {
-        fn is_inside(&self) -> bool {
-            self.is_inside()
+        fn inside(&self) -> usize {
+            self.inside()
         }
 
         fn opener(&self) -> Option<&Opener> {
             Some(self.opener())
+        }
+
+        fn raise(&mut self, counters: &[Counter]) {
+            self.raise(counters);
         }
 
         fn sealed(&self) -> &[u8] {
@@ -163,8 +176,16 @@ voices! {
             self.is_wrapped()
         }
 
+        fn since_sealed(&self) -> usize {
+            self.since_sealed()
+        }
+
         fn opener(&self) -> Option<&Opener> {
             Some(self.opener())
+        }
+
+        fn raise(&mut self, counters: &[Counter]) {
+            self.raise(counters);
         }
 
         fn sealed(&self) -> &[u8] {
@@ -330,6 +351,12 @@ impl Decoder {
 
     /// Nothing was understood for long: listens for every protocol again. Keys and counters stay.
     pub fn forget_protocol(&mut self) {
+        // What was counted in one protocol's frames is no news in another's.
+        let counters = self.counters().to_vec();
+        self.opener.raise(&counters);
+        for (_, voice) in &mut self.voices {
+            voice.raise(&counters);
+        }
         if self.voices.len() > 1 {
             self.chosen = None;
         }
@@ -420,7 +447,9 @@ impl Decoder {
     fn proof(&self, place: usize, result: &Result<Reading, DecodeError>, going_on: bool) -> Proof {
         let (protocol, voice) = &self.voices[place];
         // A sealed message may lie inside another protocol's frame, whose checksum has not come yet, or whose head was lost.
-        let is_inside = || voice.is_wrapped() || going_on && self.voices.iter().any(|(_, voice)| voice.is_inside());
+        let began = voice.since_sealed();
+        let holds = |inside: usize| inside == usize::MAX || (began + 1..=began + LONGEST_HEAD).contains(&inside);
+        let is_inside = || voice.is_wrapped() || going_on && self.voices.iter().any(|(_, other)| holds(other.inside()));
         match (protocol, result) {
             (Protocol::P1, Ok(reading)) if reading.trust == Trust::Authenticated || reading.protocol == "dlms" => {
                 if is_inside() {

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod hdlc;
 pub mod layout;
 pub mod mbus;
+pub mod print;
 pub mod push;
 pub mod reading;
 pub mod wrapper;
@@ -125,18 +126,23 @@ impl Decoder {
         &self.sealed
     }
 
-    /// Whether a message has begun, under a header that held.
-    pub fn is_inside(&self) -> bool {
+    /// Bytes since the beginning, under a header that held, of a message that is not whole yet; 0 if none has begun.
+    pub fn inside(&self) -> usize {
         match &self.framer {
-            Framer::Hdlc(framer) => framer.is_inside(),
-            Framer::Mbus(framer) => framer.is_inside(),
-            Framer::Wrapper(framer) => framer.is_inside(),
+            Framer::Hdlc(framer) => framer.inside(),
+            Framer::Mbus(framer) => framer.inside(),
+            Framer::Wrapper(framer) => framer.inside(),
         }
     }
 
     /// What is known of the meter's counters.
     pub const fn opener(&self) -> &Opener {
         &self.opener
+    }
+
+    /// Accepts nothing at or below these counters either.
+    pub(crate) fn raise(&mut self, counters: &[Counter]) {
+        self.opener.raise(counters);
     }
 }
 

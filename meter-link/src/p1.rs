@@ -52,8 +52,12 @@ impl Decoder {
 
     /// The same after a restart: nothing at or below these counters is accepted.
     pub fn resuming(keys: &[KeyPair], counters: Vec<Counter>) -> Self {
+        let mut framer = Framer::default();
+        if let Some(counter) = counters.last() {
+            framer.know_title(counter.title);
+        }
         Self {
-            framer: Framer::default(),
+            framer,
             opener: Opener::new(keys, counters),
             template: Template::default(),
             pending: None,
@@ -86,9 +90,22 @@ impl Decoder {
         self.framer.is_wrapped()
     }
 
+    /// Bytes taken since the sealed frame told last began.
+    pub(crate) const fn since_sealed(&self) -> usize {
+        self.framer.since_sealed()
+    }
+
     /// What is known of the meter's counters.
     pub const fn opener(&self) -> &Opener {
         &self.opener
+    }
+
+    /// Accepts nothing at or below these counters either.
+    pub(crate) fn raise(&mut self, counters: &[Counter]) {
+        self.opener.raise(counters);
+        if let Some(counter) = counters.last() {
+            self.framer.know_title(counter.title);
+        }
     }
 
     /// Takes bytes, as many as fit; gives how many. Poll until nothing comes, then hand in the rest.
@@ -103,7 +120,7 @@ impl Decoder {
 
     /// The link broke: half a frame is forgotten. Keys stay, and so do the counters that no later frame may fall below.
     pub fn handle_break(&mut self) {
-        self.framer = Framer::default();
+        self.framer.clear();
         self.pending = None;
     }
 
@@ -132,6 +149,9 @@ impl Decoder {
             }
         };
         match frame {
+            Frame::Telegram { .. } | Frame::SealedUntitled(_) if self.opener.authenticates() => {
+                Some(Err(DecodeError::TagMissing))
+            }
             Frame::Telegram { bytes, checked } => {
                 let trust = if checked { Trust::Checked } else { Trust::Unverified };
                 Some(Ok(self.template.read(bytes, trust)))
@@ -143,6 +163,13 @@ impl Decoder {
                 if matches!(result, Err(DecodeError::KeyNeeded | DecodeError::KeyWrong)) {
                     sealed.clear();
                     sealed.extend_from_slice(bytes);
+                }
+                match result {
+                    Ok(Reading { counter: Some(counter), .. }) => self.framer.know_title(counter.title),
+                    Err(DecodeError::AuthenticationKeyWrong | DecodeError::KeyWrong | DecodeError::TagMissing) => {
+                        self.framer.doubt();
+                    }
+                    _ => (),
                 }
                 Some(result)
             }
@@ -172,7 +199,7 @@ fn open<'a>(
     // Without a tag only a whole telegram with its own checksum is believed at all.
     let whole = inner.sent == Some(inner.computed) && inner.rest == b"\r\n";
     if opened.trust == Trust::Unverified && !whole {
-        return Err(DecodeError::NoTelegram);
+        return Err(DecodeError::KeyWrong);
     }
     // After a good tag the inner checksum adds nothing; the one public real frame has a wrong one.
     if let (expected, Some(found)) = (inner.computed, inner.sent)

@@ -9,6 +9,7 @@
 
 pub mod cipher;
 pub mod key;
+pub mod seal;
 
 use std::fmt;
 
@@ -133,9 +134,12 @@ struct Epoch {
 struct Sealed<'a> {
     title: [u8; 8],
     control: u8,
+    suite: Suite,
     counter: u32,
-    /// Ciphertext and, if there is one, the tag.
-    content: &'a [u8],
+    /// Ciphertext.
+    text: &'a [u8],
+    /// The tag, if and only if the control byte announces one.
+    tag: Option<[u8; TAG]>,
 }
 
 impl Opener {
@@ -158,6 +162,18 @@ impl Opener {
         !self.counters.is_empty()
     }
 
+    /// Accepts nothing at or below these counters either.
+    pub(crate) fn raise(&mut self, counters: &[Counter]) {
+        for counter in counters {
+            let is_full = self.counters.len() >= MAX_COUNTERS;
+            match self.counters.iter_mut().find(|known| (known.title, known.key) == (counter.title, counter.key)) {
+                Some(known) => known.highest = known.highest.max(counter.highest),
+                None if is_full => (),
+                None => self.counters.push(*counter),
+            }
+        }
+    }
+
     /// The highest counters accepted so far.
     pub fn counters(&self) -> &[Counter] {
         &self.counters
@@ -170,26 +186,23 @@ impl Opener {
 
     /// Opens one whole APDU from its tag `DB` or `DC` on.
     pub fn open(&mut self, frame: &[u8]) -> Result<Opened<'_>, DecodeError> {
-        let sealed = take_apart(frame)?;
+        // What a meter that authenticates did not sign is refused, whatever else is wrong with it.
+        let authenticates = self.authenticates();
+        let sealed = take_apart(frame).map_err(|error| if authenticates { DecodeError::TagMissing } else { error })?;
         if self.epochs.is_empty() {
             return Err(DecodeError::KeyNeeded);
         }
-        if sealed.control & AUTHENTICATED == 0 {
-            return self.open_without_tag(&sealed);
-        }
-        let place = self.verify(&sealed)?;
-        let tag = *sealed.content.last_chunk::<TAG>().ok_or(DecodeError::NoTelegram)?;
+        let Some(tag) = sealed.tag else { return self.open_without_tag(&sealed) };
+        let place = self.verify(&sealed, tag)?;
         let counter = self.advance(&sealed, place, tag)?;
         Ok(Opened { plain: &self.plain, trust: Trust::Authenticated, counter: Some(counter) })
     }
 
     /// Finds the key whose tag holds and leaves the content in `plain`.
-    fn verify(&mut self, sealed: &Sealed<'_>) -> Result<usize, DecodeError> {
-        let (text, tag) = sealed.content.split_last_chunk::<TAG>().ok_or(DecodeError::NoTelegram)?;
-        let length = Suite::of_control(sealed.control).ok_or(DecodeError::NoTelegram)?.key_length();
+    fn verify(&mut self, sealed: &Sealed<'_>, tag: [u8; TAG]) -> Result<usize, DecodeError> {
         let place = (0..self.epochs.len()).find(|place| {
             let epoch = &self.epochs[*place];
-            epoch.suite_length == length && epoch.holds(sealed, text, *tag, &mut self.plain)
+            epoch.suite_length == sealed.suite.key_length() && epoch.holds(sealed, tag, &mut self.plain)
         });
         if let Some(place) = place {
             return Ok(place);
@@ -198,7 +211,7 @@ impl Opener {
         let is_half = sealed.control & ENCRYPTED != 0
             && self.epochs.iter().any(|epoch| {
                 self.plain.clear();
-                self.plain.extend_from_slice(text);
+                self.plain.extend_from_slice(sealed.text);
                 epoch.cipher.stream(nonce(sealed.title, sealed.counter), &mut self.plain);
                 is_content(&self.plain)
             });
@@ -213,7 +226,7 @@ impl Opener {
         let is_clear = sealed.control & ENCRYPTED == 0;
         let opens = self.epochs.iter().any(|epoch| {
             self.plain.clear();
-            self.plain.extend_from_slice(sealed.content);
+            self.plain.extend_from_slice(sealed.text);
             if !is_clear {
                 epoch.cipher.stream(nonce(sealed.title, sealed.counter), &mut self.plain);
             }
@@ -269,9 +282,9 @@ impl Opener {
 
 impl Epoch {
     /// Whether the tag holds under this key; the content is then in `plain`.
-    fn holds(&self, sealed: &Sealed<'_>, text: &[u8], tag: [u8; TAG], plain: &mut Vec<u8>) -> bool {
+    fn holds(&self, sealed: &Sealed<'_>, tag: [u8; TAG], plain: &mut Vec<u8>) -> bool {
         plain.clear();
-        plain.extend_from_slice(text);
+        plain.extend_from_slice(sealed.text);
         let mut attempt = |key: &[u8], control: &[u8]| {
             let nonce = nonce(sealed.title, sealed.counter);
             let mut associated = [0; 1 + 32];
@@ -281,7 +294,7 @@ impl Epoch {
             if sealed.control & ENCRYPTED != 0 {
                 return self.cipher.open(nonce, &associated[..length], plain, tag);
             }
-            self.cipher.open(nonce, &[&associated[..length], text].concat(), &mut [], tag)
+            self.cipher.open(nonce, &[&associated[..length], sealed.text].concat(), &mut [], tag)
         };
         let control = &[sealed.control];
         match &self.authentication {
@@ -311,20 +324,38 @@ fn take_apart(frame: &[u8]) -> Result<Sealed<'_>, DecodeError> {
         let (length, rest) = ber_length(rest)?;
         let (control, rest) = rest.get(..length)?.split_first()?;
         let (counter, content) = rest.split_first_chunk::<4>()?;
-        Some(Sealed { title: *title, control: *control, counter: u32::from_be_bytes(*counter), content })
+        let (text, tag) = match control & AUTHENTICATED {
+            0 => (content, None),
+            _ => content.split_last_chunk::<TAG>().map(|(text, tag)| (text, Some(*tag)))?,
+        };
+        let suite = Suite::of_control(*control).filter(|_| control & COMPRESSED == 0)?;
+        Some(Sealed { title: *title, control: *control, suite, counter: u32::from_be_bytes(*counter), text, tag })
     };
     match frame {
         [0xDB | 0xDC, 0x00, ..] => Err(DecodeError::TitleMissing),
-        _ => parts().filter(|sealed| sealed.control & COMPRESSED == 0).ok_or(DecodeError::Malformed { offset: 0 }),
+        _ => parts().ok_or(DecodeError::Malformed { offset: 0 }),
     }
 }
 
-/// A length as BER writes it, and what follows. `None` if it is cut off or needs more than two bytes.
+/// A length as BER writes it, and what follows. `None` if it is cut off or above 65 535, which no meter sends. More bytes than
+/// the number needs are allowed: some meters write 82 where 81 would do, or 84.
 pub(crate) fn ber_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
         [short @ ..=0x7F, rest @ ..] => Some((usize::from(*short), rest)),
         [0x81, length, rest @ ..] => Some((usize::from(*length), rest)),
-        [0x82, high, low, rest @ ..] => Some((usize::from(*high) << 8 | usize::from(*low), rest)),
+        [0x82, high, low, rest @ ..] | [0x83, 0, high, low, rest @ ..] | [0x84, 0, 0, high, low, rest @ ..] => {
+            Some((usize::from(*high) << 8 | usize::from(*low), rest))
+        }
         _ => None,
+    }
+}
+
+/// A length as BER writes it, in as few bytes as it needs, up to 65 535.
+pub(crate) fn ber_print(length: usize) -> Vec<u8> {
+    let [.., high, low] = length.to_be_bytes();
+    match length {
+        ..=0x7F => vec![low],
+        0x80..=0xFF => vec![0x81, low],
+        _ => vec![0x82, high, low],
     }
 }

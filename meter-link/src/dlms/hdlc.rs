@@ -51,10 +51,14 @@ impl Framer {
         taken
     }
 
-    /// Whether a message has begun.
-    pub fn is_inside(&self) -> bool {
-        // What begins with a flag and was not passed over has a header that held, or not yet all of it.
-        self.parts > 0 || self.buffer.len() >= self.start + 3
+    /// Bytes since the beginning of a message that is not whole yet; 0 if none has begun, `usize::MAX` after its first frame.
+    pub fn inside(&self) -> usize {
+        match self.buffer.len() - self.start {
+            _ if self.parts > 0 => usize::MAX,
+            // What begins with a flag and was not passed over has a header that held, or not yet all of it.
+            unread @ 3.. => unread,
+            _ => 0,
+        }
     }
 
     /// The next whole message. `None`: more bytes are needed.

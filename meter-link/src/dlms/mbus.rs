@@ -51,9 +51,13 @@ impl Framer {
         taken
     }
 
-    /// Whether a message has begun.
-    pub fn is_inside(&self) -> bool {
-        self.next > 0 || self.buffer.len() >= self.start + 4
+    /// Bytes since the beginning of a message that is not whole yet; 0 if none has begun, `usize::MAX` after its first frame.
+    pub fn inside(&self) -> usize {
+        match self.buffer.len() - self.start {
+            _ if self.next > 0 => usize::MAX,
+            unread @ 4.. => unread,
+            _ => 0,
+        }
     }
 
     /// The next whole message. `None`: more bytes are needed.

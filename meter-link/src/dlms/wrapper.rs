@@ -13,6 +13,9 @@ pub struct Framer {
     buffer: Vec<u8>,
     /// Bytes at the buffer's start that were handed out.
     used: usize,
+    /// Bytes were passed over, so that a header may be none; until then, one begins where the connection or the last message
+    /// left off, whatever it holds.
+    is_astray: bool,
 }
 
 impl Framer {
@@ -24,9 +27,10 @@ impl Framer {
         taken
     }
 
-    /// Whether a message has begun.
-    pub fn is_inside(&self) -> bool {
-        self.buffer.len() >= self.used + HEADER
+    /// Bytes since the beginning of a message that is not whole yet; 0 if none has begun.
+    pub fn inside(&self) -> usize {
+        let unread = self.buffer.len() - self.used;
+        if unread >= HEADER { unread } else { 0 }
     }
 
     /// The next whole message. `None`: more bytes are needed. Bytes that begin no header are passed over one by one.
@@ -35,15 +39,17 @@ impl Framer {
             let rest = self.buffer.get(self.used..)?;
             let (header, body) = rest.split_first_chunk::<HEADER>()?;
             let length = usize::from(header[6]) << 8 | usize::from(header[7]);
-            if header[..2] != [0, 1] || !(1..=MAX_MESSAGE).contains(&length) || !is_begun(body) {
+            let is_header = header[..2] == [0, 1] && (1..=MAX_MESSAGE).contains(&length);
+            if !is_header || self.is_astray && !is_begun(body) {
                 self.used += 1;
+                self.is_astray = true;
                 continue;
             }
             if body.len() < length {
                 return None;
             }
             let start = self.used + HEADER;
-            self.used = start + length;
+            (self.used, self.is_astray) = (start + length, false);
             return self.buffer.get(start..start + length);
         }
     }

@@ -2,13 +2,18 @@
 //!
 //! A telegram begins with `/` and ends with `!`, four hexadecimal digits of CRC-16/ARC over all from `/` to `!`, and a line
 //! end. Old meters send no checksum, some leave out leading zeros or write small letters. An encrypted telegram is one
-//! general-glo-ciphering APDU, `DB 08` and its length; Polish meters put one without its title between `/` and `!`. Owns no port and no clock, keeps at most [`MAX_FRAME`] bytes, and
-//! after an error continues at the next `/`.
+//! general-glo-ciphering APDU, `DB 08` and its length; Polish meters put one without its title between `/` and `!`. Once the
+//! meter's title is known to be its own, the title alone tells that a sealed frame stands there, so that one whose head was
+//! changed is given out to be refused, and swallows nothing that follows. Owns no port and no clock, keeps at most
+//! [`MAX_FRAME`] bytes, and after an error continues at the next `/`.
 //!
 //! Source: DSMR P1 Companion Standard 5.0.2, section 6.2.
 
+use std::ops::Range;
+
 use crate::checksum;
 use crate::error::DecodeError;
+use crate::security::ber_length;
 
 /// Most bytes of one telegram: three times the largest known (2.4 kB from a Hungarian meter with a kilobyte of text).
 pub const MAX_FRAME: usize = 8_192;
@@ -18,6 +23,9 @@ const HOLLEY: &[u8] = b"/HLY";
 
 /// Tag of a general-glo-ciphering APDU and the length of the system title that follows it.
 const SEALED: [u8; 2] = [0xDB, 0x08];
+
+/// Bytes of a sealed frame up to the end of its title.
+const TITLED: usize = 10;
 
 /// Bytes of the longest head that another protocol puts before a sealed message: tag, control, two numbers, a length.
 const HEAD: usize = 8;
@@ -80,6 +88,12 @@ pub struct Framer {
     before: [u8; HEAD],
     /// The sealed frame given out last lay in another protocol's frame.
     is_wrapped: bool,
+    /// Where it began; valid until more bytes are taken. sealed <= start
+    sealed: usize,
+    /// The meter's system title, once a tag has proved it.
+    title: Option<[u8; 8]>,
+    /// End of a sealed frame whose tag failed: before it only this meter's title begins a frame. 0 if there is none.
+    doubted: usize,
 }
 
 /// What a look at the buffer found.
@@ -105,11 +119,30 @@ impl Framer {
             self.before = self.before_start();
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
-            self.start = 0;
+            self.doubted = self.doubted.saturating_sub(self.start);
+            (self.start, self.sealed) = (0, 0);
         }
         let taken = bytes.len().min(MAX_FRAME - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         taken
+    }
+
+    /// A tag has proved that this is the meter's system title.
+    pub(super) const fn know_title(&mut self, title: [u8; 8]) {
+        self.title = Some(title);
+    }
+
+    /// The sealed frame given out last failed. Its length may be what was changed, so the next may begin before its end.
+    pub(super) fn doubt(&mut self) {
+        if self.title.is_some() {
+            self.doubted = self.start;
+            self.drop_to(self.start.saturating_sub(TITLED - 1).max(self.sealed + 1));
+        }
+    }
+
+    /// Forgets all bytes.
+    pub(super) fn clear(&mut self) {
+        *self = Self { title: self.title, ..Self::default() };
     }
 
     /// No more bytes come: a telegram whose checksum or line end is still awaited is complete.
@@ -136,6 +169,7 @@ impl Framer {
             Found::Sealed(end) => {
                 let start = self.start;
                 self.is_wrapped = is_head(self.before_start());
+                self.sealed = start;
                 self.drop_to(end);
                 Some(Ok(Frame::Sealed(&self.buffer[start..end])))
             }
@@ -172,6 +206,11 @@ impl Framer {
         self.is_wrapped
     }
 
+    /// Bytes taken since the sealed frame given out last began.
+    pub(super) const fn since_sealed(&self) -> usize {
+        self.buffer.len() - self.sealed
+    }
+
     /// The bytes before the start.
     fn before_start(&self) -> [u8; HEAD] {
         let mut before = [0; HEAD];
@@ -188,22 +227,55 @@ impl Framer {
     /// Skips what begins no frame.
     fn seek(&mut self) {
         let rest = &self.buffer[self.start..];
-        let skipped = memchr::memchr2_iter(b'/', SEALED[0], rest)
-            .find(|&at| rest[at] == b'/' || rest.get(at + 1).is_none_or(|next| *next == SEALED[1]))
-            .unwrap_or(rest.len());
+        let doubted = self.doubted.saturating_sub(self.start).min(rest.len());
+        let skipped = memchr::memchr2_iter(b'/', SEALED[0], &rest[doubted..])
+            .map(|at| doubted + at)
+            .find(|&at| rest[at] == b'/' || rest.get(at + 1).is_none_or(|next| *next == SEALED[1]));
+        // A frame whose first two bytes were changed still has its title, of which only the beginning may be there.
+        let unknown = match self.title {
+            Some(_) if !self.ended => rest.len().saturating_sub(TITLED - 1),
+            _ => rest.len(),
+        };
+        let titled = self.titled_in(0..skipped.map_or(rest.len(), |at| rest.len().min(at + TITLED)));
+        let skipped = skipped.unwrap_or(unknown).min(titled.unwrap_or(usize::MAX));
         self.drop_to(self.start + skipped);
+    }
+
+    /// Where in a part of the unread bytes a sealed frame of this meter begins, by its title alone.
+    fn titled_in(&self, part: Range<usize>) -> Option<usize> {
+        let title = self.title?;
+        let titles = self.buffer[self.start..].get(part.start + SEALED.len()..part.end)?;
+        memchr::memmem::find(titles, &title).map(|at| part.start + at)
     }
 
     fn look(&mut self) -> Found {
         match self.buffer.get(self.start) {
+            _ if self.is_titled() => self.look_for_length(),
+            Some(_) if self.start < self.doubted => Found::More,
             Some(b'/') => self.look_for_mark(),
-            Some(_) => self.look_for_length(),
-            None => Found::More,
+            Some(byte) if *byte == SEALED[0] => self.look_for_length(),
+            Some(_) | None => Found::More,
+        }
+    }
+
+    /// Whether the unread bytes begin as a sealed frame of this meter, changed or not.
+    fn is_titled(&self) -> bool {
+        self.title.is_some_and(|title| self.buffer.get(self.start + SEALED.len()..self.start + TITLED) == Some(&title))
+    }
+
+    /// Looks for the end of a telegram, which no sealed frame of this meter may stand before.
+    fn look_for_mark(&mut self) -> Found {
+        let titled = self.titled_in(0..self.buffer.len() - self.start).map(|at| self.start + at);
+        let found = self.find_mark();
+        match (titled, &found) {
+            (Some(at), Found::More) if at > self.start => Found::Interrupted(at),
+            (Some(at), Found::Telegram { body, .. }) if *body > at => Found::Interrupted(at),
+            _ => found,
         }
     }
 
     /// Looks for `!` at the start of a line, or for another `/`.
-    fn look_for_mark(&mut self) -> Found {
+    fn find_mark(&mut self) -> Found {
         let frame = &self.buffer[self.start..];
         match is_identification(frame) {
             Some(true) => (),
@@ -259,23 +331,29 @@ impl Framer {
     /// Reads the length of an encrypted frame.
     fn look_for_length(&mut self) -> Found {
         let rest = &self.buffer[self.start..];
-        // Tag, title length, title, then the length of what follows (BER).
-        let (header, length) = match rest.get(10..) {
-            Some([0x82, high, low, ..]) => (13, usize::from(u16::from_be_bytes([*high, *low]))),
-            Some([0x81, low, ..]) => (12, usize::from(*low)),
-            Some([low @ ..=0x7F, ..]) => (11, usize::from(*low)),
-            Some([0x81 | 0x82, ..] | []) | None => return self.more(),
-            // No length: not the start of a frame after all.
-            Some(_) => return self.skip(),
+        let is_own = self.is_titled();
+        // Tag, title length, title, then the length of what follows.
+        let Some(head) = rest.get(TITLED..).filter(|head| !head.is_empty()) else { return self.more() };
+        let Some((length, content)) = ber_length(head) else {
+            let may_be_length = matches!(head[0], 0x81..=0x84) && head.len() < 5;
+            return if may_be_length { self.more() } else { self.not_sealed(is_own) };
         };
         // Control byte and counter are the least there is.
-        if length < 5 || rest.get(header).is_some_and(|control| !is_control(*control)) {
-            return self.skip();
+        let is_sealed = length >= 5 && (is_own || content.first().is_none_or(|control| is_control(*control)));
+        let end = rest.len() - content.len() + length;
+        if !is_sealed || end > MAX_FRAME {
+            return self.not_sealed(is_own);
         }
-        if header + length > MAX_FRAME {
-            return self.skip();
+        // The next frame's title before this one's end: its length was changed.
+        if is_own && let Some(at) = self.titled_in(TITLED..rest.len().min(end)) {
+            return Found::Sealed(self.start + at);
         }
-        if rest.len() >= header + length { Found::Sealed(self.start + header + length) } else { self.more() }
+        if rest.len() >= end { Found::Sealed(self.start + end) } else { self.more() }
+    }
+
+    /// No sealed frame after all; or one of this meter whose head was changed, given out to be refused.
+    fn not_sealed(&mut self, is_own: bool) -> Found {
+        if is_own { Found::Sealed(self.start + TITLED) } else { self.skip() }
     }
 
     fn more(&mut self) -> Found {
@@ -334,9 +412,14 @@ fn envelope(frame: &[u8]) -> Envelope {
     if is_control(*control) && end < MAX_FRAME { Envelope::Sealed(end) } else { Envelope::Clear }
 }
 
-/// Whether these bytes end as the head of an HDLC frame, an M-Bus frame or a block does.
+/// Whether these bytes end as the head of an HDLC frame, an M-Bus frame or a first block does.
 const fn is_head(before: [u8; HEAD]) -> bool {
-    matches!(before, [.., 0xE6, 0xE6 | 0xE7, 0x00] | [.., 0x53 | 0x73, _, _, _, _] | [_, 0xE0, ..])
+    match before {
+        [.., 0xE6, 0xE6 | 0xE7, 0x00] => true,
+        [length, again, 0x68, 0x53 | 0x73, ..] => length == again,
+        [_, 0xE0, _, 0, 1, ..] | [0xE0, _, 0, 1, _, _, 0x81, _] | [_, 0, 1, _, _, 0x82, _, _] => true,
+        _ => false,
+    }
 }
 
 /// Whether a security control byte can be one: encrypted, suite 0 to 2, not compressed.
