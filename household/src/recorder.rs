@@ -9,6 +9,7 @@ pub(crate) mod refused;
 mod keys;
 mod point;
 mod protection;
+mod sending;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -133,6 +134,7 @@ impl Recorder {
         while let Some(command) = commands.blocking_recv() {
             match command {
                 Command::AddMeter(request, reply) => drop(reply.send(self.add_meter(&request))),
+                Command::Event(meter, MeterEvent::CountersWanted(wanted)) => self.reserve(meter, *wanted),
                 Command::Event(meter, MeterEvent::Health(health)) => self.hear_health(meter, *health),
                 Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear(meter, Waiting::Reading(arrived)),
                 Command::Event(meter, MeterEvent::Refused(refused)) => self.hear(meter, Waiting::Refused(refused)),

@@ -2,13 +2,13 @@
 //!
 //! The address is plain data and part of the core; opening one needs the feature of its kind.
 
+#[cfg(all(feature = "client", feature = "task"))]
+pub(crate) mod asked;
 #[cfg(feature = "http")]
 pub mod bridge;
 pub mod dlms;
 #[cfg(feature = "file")]
 mod file;
-#[cfg(all(feature = "client", any(feature = "serial", feature = "tcp")))]
-pub(crate) mod line;
 #[cfg(feature = "serial")]
 mod serial;
 #[cfg(feature = "tcp")]
@@ -47,7 +47,7 @@ impl Link {
     #[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only serial lines have settings"))]
     pub(crate) async fn open(address: &Address, settings: usize) -> Result<Self, LinkProblem> {
         match address {
-            // Gives bodies, not bytes: see `BridgeLink`; or is asked: see `line`.
+            // Gives bodies, not bytes: see `BridgeLink`; or is asked: see `asked`.
             Address::Bridge { .. } | Address::Dlms(_) => Err(LinkProblem::NotFound),
             #[cfg(feature = "file")]
             Address::File(path) => file::open(path).await.map(Self::File),

@@ -4,10 +4,11 @@
 //! listens any more, or at the end of a recorded file. It never hammers a port: after a break it waits, longer each time,
 //! with some chance in it so that many displays behind one bridge do not come back together.
 
-#[cfg(all(feature = "client", any(feature = "serial", feature = "tcp")))]
+#[cfg(feature = "client")]
 pub mod asked;
 #[cfg(feature = "http")]
 mod bridge;
+pub mod reserve;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::health::{Health, KeyState, LinkProblem, LinkState, Refusal};
 use crate::link::{Address, Link};
 use crate::reading::Reading;
 use crate::security::{Counter, KeyPair};
+use reserve::CountersWanted;
 
 /// First pause after a break.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -55,8 +57,10 @@ pub struct Config {
 }
 
 /// What a meter's task tells.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum MeterEvent {
+    /// The task wants to send under a meter's key.
+    CountersWanted(Box<CountersWanted>),
     /// Health changed; sent at most once a second, and at once when its state changes.
     Health(Box<Health>),
     /// A reading arrived.

@@ -51,7 +51,7 @@ impl Told {
             loop {
                 match self.next().await {
                     MeterEvent::Health(health) if wanted(&health) => return *health,
-                    MeterEvent::Health(_) | MeterEvent::Reading(_) | MeterEvent::Refused(_) => (),
+                    _ => (),
                 }
             }
         };

@@ -134,6 +134,16 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX sealed_frame_meter ON sealed_frame (meter, id);
     ",
+    // 3: meters that are asked (recorder/sending.rs).
+    "
+    -- Our own invocation counters: the next free one under a key, and our title it belongs to. Rows never go and never fall.
+    CREATE TABLE sending_counter (
+        fingerprint BLOB PRIMARY KEY,
+        meter INTEGER NOT NULL REFERENCES meter (id),
+        title BLOB NOT NULL,
+        next INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    ",
 ];
 
 /// Brings a database to the newest version; each step is one transaction.

@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use super::reserve::Reserve;
 use crate::bridge::Secret;
 use crate::country::Country;
 use crate::dlms_client::apdu::{Attribute, Got, Selection};
@@ -24,8 +25,8 @@ use crate::dlms_client::security_setup::KeyId;
 use crate::dlms_client::session::{Session, TIMEOUT};
 use crate::dlms_client::{Authentication, Config, Protection, Transport};
 use crate::health::LinkProblem;
+use crate::link::asked::{self, Stream};
 use crate::link::dlms::{DlmsAddress, PUBLIC_CLIENT, Security, Way};
-use crate::link::line::{self, Line};
 use crate::obis::Obis;
 use crate::security::key::{Key, Suite};
 use crate::security::{Counter, Fingerprint, KeyPair, PUBLIC_AUTHENTICATION_KEY};
@@ -53,29 +54,6 @@ pub struct Access {
     pub secret: Option<Secret>,
     /// Counters that were accepted from meters before; nothing at or below the one of these keys is accepted.
     pub counters: Vec<Counter>,
-}
-
-/// Counters for sending, and the title they belong to. Durably kept as used.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Reserved {
-    /// Our system title towards this meter: another for each home, so that no two ever share a nonce.
-    pub title: [u8; 8],
-    /// May be used, each once.
-    pub counters: Range<u32>,
-}
-
-impl std::fmt::Debug for Reserved {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Reserved").field("counters", &self.counters).finish_non_exhaustive()
-    }
-}
-
-/// Who keeps our own invocation counters over a restart.
-pub trait Reserve {
-    /// Takes `count` counters at or above `from` for sending under a key. Returns when it is durably kept that they are
-    /// used, so that nobody is ever given one of them again. The title is the same for all keys of a meter. `None`: they
-    /// cannot be kept, and nothing may be sent.
-    fn reserve(&mut self, key: Fingerprint, from: u32, count: u32) -> impl Future<Output = Option<Reserved>> + Send;
 }
 
 /// Why a meter cannot be asked.
@@ -116,7 +94,7 @@ impl AskError {
 /// An open association. `Debug` shows no keys.
 #[derive(Debug)]
 pub struct Asked<R> {
-    session: Session<Line>,
+    session: Session<Stream>,
     agreed: Agreed,
     reserve: R,
     /// The key in use. `None`: in clear.
@@ -166,7 +144,7 @@ impl<R: Reserve> Asked<R> {
         };
         let line = match line {
             Some(line) => line,
-            None => line::open(address).await.map_err(AskError::Link)?,
+            None => asked::open(address).await.map_err(AskError::Link)?,
         };
         let (session, agreed) = Session::associate(line, config, TIMEOUT).await?;
         Ok(Self { session, agreed, reserve, key, title })
@@ -259,7 +237,7 @@ impl<R: Reserve> Asked<R> {
     }
 
     /// The session, with counters enough for one question.
-    async fn ready(&mut self) -> Result<&mut Session<Line>, AskError> {
+    async fn ready(&mut self) -> Result<&mut Session<Stream>, AskError> {
         if let (Some(key), Some(left)) = (self.key, self.session.client().counters())
             && left.end.saturating_sub(left.start) < LEAST
         {
@@ -287,8 +265,8 @@ impl<R: Reserve> Asked<R> {
 }
 
 /// What the meter says of our counter to whoever asks, and the line where it can be used again. `None`: it does not say.
-async fn claimed_counter(address: &DlmsAddress) -> Result<(Option<u32>, Option<Line>), AskError> {
-    let line = line::open(address).await.map_err(AskError::Link)?;
+async fn claimed_counter(address: &DlmsAddress) -> Result<(Option<u32>, Option<Stream>), AskError> {
+    let line = asked::open(address).await.map_err(AskError::Link)?;
     let config = Config::public(transport(address, PUBLIC_CLIENT));
     // Many meters let the public client read nothing, or have none: then what is kept must do.
     let Ok((mut session, _)) = Session::associate(line, config, TIMEOUT).await else { return Ok((None, None)) };

@@ -140,7 +140,7 @@ impl Told {
     pub(crate) async fn reading(&mut self) -> Arrived {
         self.until(|event| match event {
             MeterEvent::Reading(arrived) => Some(*arrived),
-            MeterEvent::Health(_) | MeterEvent::Refused(_) => None,
+            _ => None,
         })
         .await
     }
@@ -148,7 +148,7 @@ impl Told {
     pub(crate) async fn health(&mut self, wanted: impl Fn(&Health) -> bool) -> Health {
         self.until(|event| match event {
             MeterEvent::Health(health) => Some(*health).filter(|health| wanted(health)),
-            MeterEvent::Reading(_) | MeterEvent::Refused(_) => None,
+            _ => None,
         })
         .await
     }

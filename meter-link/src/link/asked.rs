@@ -1,4 +1,4 @@
-//! A two-way line to a meter that is asked: TCP, or a serial port at a speed that its address names.
+//! The way to a meter that is asked, both ways: TCP, or a serial port at the speed that its address names.
 //!
 //! Bytes only: frames and questions are `dlms_client`'s.
 
@@ -7,16 +7,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::dlms::{DlmsAddress, Way};
 use crate::health::LinkProblem;
 
-/// What a line can do.
+/// What carries bytes both ways.
 pub(crate) trait ReadWrite: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin> ReadWrite for T {}
 
-/// An open line.
-pub(crate) type Line = Box<dyn ReadWrite>;
+/// An open way.
+pub(crate) type Stream = Box<dyn ReadWrite>;
 
 /// Opens the way to a meter. The error says whether and why a person is needed.
-pub(crate) async fn open(address: &DlmsAddress) -> Result<Line, LinkProblem> {
+pub(crate) async fn open(address: &DlmsAddress) -> Result<Stream, LinkProblem> {
     match &address.way {
         #[cfg(feature = "tcp")]
         Way::Bridge { host, port } | Way::Wrapper { host, port } => {
