@@ -3,6 +3,7 @@
 //! The only crate that knows SQLite, and the only one that knows rules about energy. Knows neither HTTP nor Tauri. One
 //! thread writes ([`recorder`]); it commits before it announces.
 
+pub mod archive;
 pub mod books;
 pub mod calendar;
 pub mod history;
