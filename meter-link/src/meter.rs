@@ -8,6 +8,8 @@
 pub mod asked;
 #[cfg(feature = "http")]
 mod bridge;
+#[cfg(feature = "client")]
+pub mod replacement;
 pub mod reserve;
 
 use std::time::Duration;

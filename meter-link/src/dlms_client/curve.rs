@@ -20,6 +20,11 @@ impl PrivateKey {
         key.public(suite).map(|_| key)
     }
 
+    /// The bytes, for the place where keys are kept.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Its public key, x then y.
     pub fn public(&self, suite: Suite) -> Option<Vec<u8>> {
         Some(match suite {

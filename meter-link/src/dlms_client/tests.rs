@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::data::Data;
-use super::key_change::{KeyChange, Stage};
+use super::key_change::{KeyChange, Master, Stage, SuiteKeys};
 use super::*;
 use crate::obis::Obis;
 
@@ -328,7 +328,7 @@ fn change(meter: &mut Meter, journal: &mut KeyChange, crash: usize, both: bool) 
     // After every start: which keys does the meter have?
     let mut open = None;
     for candidate in journal.candidates() {
-        let mut client = Client::new(config(candidate.clone())).expect("keys fit");
+        let mut client = Client::new(config(candidate.keys.clone())).expect("keys fit");
         client.associate();
         if matches!(carry(&mut client, meter, Some)[..], [Event::Associated(_)]) {
             open = Some((client, candidate));
@@ -342,7 +342,7 @@ fn change(meter: &mut Meter, journal: &mut KeyChange, crash: usize, both: bool) 
     if journal.stage() != Stage::Active {
         *journal = journal.clone().answered_under(&found);
     }
-    let target = journal.new_keys().clone();
+    let target = journal.target().expect("they are made").keys.clone();
     if journal.stage() == Stage::Pending {
         if !goes_on() {
             return;
@@ -361,7 +361,7 @@ fn change(meter: &mut Meter, journal: &mut KeyChange, crash: usize, both: bool) 
         }
         assert_eq!(events, [Event::KeysTaken]);
         let now = Keys {
-            authentication: if both { target.authentication.clone() } else { found.authentication.clone() },
+            authentication: if both { target.authentication.clone() } else { found.keys.authentication.clone() },
             encryption: target.encryption.clone(),
         };
         client.use_keys(&now);
@@ -373,7 +373,7 @@ fn change(meter: &mut Meter, journal: &mut KeyChange, crash: usize, both: bool) 
         if !goes_on() {
             return;
         }
-        *journal = journal.clone().answered_under(&now);
+        *journal = journal.clone().answered_under(&SuiteKeys { suite: Suite::Zero, keys: now });
     }
     if goes_on() {
         *journal = journal.clone().finished();
@@ -386,13 +386,15 @@ proptest! {
     #[test]
     fn no_meter_is_lost_wherever_the_power_fails(crashes in proptest::collection::vec(0_usize..9, 0..6), half in any::<bool>()) {
         let mut meter = Meter::new(keys(1));
-        let mut journal = KeyChange::new(keys(1), keys(2));
+        let suite_keys = |byte| SuiteKeys::new(Suite::Zero, keys(byte)).expect("keys fit");
+        let master = Master::Known(vec![meter.master.clone()]);
+        let mut journal = KeyChange::new(suite_keys(1), master, false).proposed(suite_keys(2), None);
         for crash in crashes {
             // A meter that takes one of two keys, too.
             change(&mut meter, &mut journal, crash, !half);
             let kept = serde_json::to_string(&journal).expect("a journal");
             journal = serde_json::from_str(&kept).expect("a journal");
-            prop_assert!(journal.candidates().contains(&meter.keys));
+            prop_assert!(journal.candidates().iter().any(|candidate| candidate.keys == meter.keys));
         }
         change(&mut meter, &mut journal, usize::MAX, true);
         prop_assert_eq!(journal.stage(), Stage::Active);

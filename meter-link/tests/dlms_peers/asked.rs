@@ -56,7 +56,7 @@ fn access(keys: KeyPair) -> Access {
     Access { keys: Some(keys), ..Access::default() }
 }
 
-fn address(text: &str) -> DlmsAddress {
+pub(crate) fn address(text: &str) -> DlmsAddress {
     match text.parse() {
         Ok(Address::Dlms(address)) => address,
         other => panic!("{text}: {other:?}"),

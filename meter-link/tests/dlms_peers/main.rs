@@ -7,4 +7,5 @@
 
 mod asked;
 mod peer;
+mod replacement;
 mod session;

@@ -1,4 +1,4 @@
-"""A meter for the client's tests: TCP on a port, which is printed. MODE: none, low, gmac (suite 0), gmac1 (suite 1),
+"""A meter for the client's tests: TCP on a port, which is printed. MODE: none, low, gmac (suite 0), gmac1, gmac2 (suites 1, 2),
 gmac_replaying (sends its second sealed answer again). Messages are taken apart and sealed, and HDLC frames written, by the
 package dlms-cosem, so that the client is not tested against its own understanding. Keys are made up.
 
@@ -6,6 +6,10 @@ package dlms-cosem, so that the client is not tested against its own understandi
 hour; else everything stands still. --port: this one instead of a free one. --state FILE: counters survive a kill, as a
 meter's do. --no-list: keeps the list of its objects to itself. The public client reads the invocation counter and nothing
 else of a meter that seals.
+
+Keys: transfer under the master key, and agreement in suites 1 and 2 (curves by the package cryptography). --says SUITE: the
+suite that the security setup names, and that keys which are taken belong to. --half: takes only the first key of each
+transfer, and says that all are taken. --deaf: takes none, and says so. --lies: takes none, and says that all are taken.
 """
 
 import argparse
@@ -16,14 +20,17 @@ import struct
 import sys
 from datetime import datetime, timedelta, timezone
 
-from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from dlms_cosem import crc, enumerations, security
 from dlms_cosem.hdlc import address, frames
 from dlms_cosem.protocol import acse, xdlms
 from dlms_cosem.time import datetime_to_bytes
 
 TITLE = b"XYZ\0\0\0\0\x02"
-MASTER = b"\xaa" * 16
 ROWS = 30 * 96
 PERIOD = timedelta(minutes=15)
 BLOCK = 900
@@ -99,8 +106,52 @@ def listed(kind, code):
     return b"\x02\x04\x12" + struct.pack(">H", kind) + b"\x11\0\x09\x06" + bytes(code) + b"\x02\x02\x01\0\x01\0"
 
 
+def parts(data):
+    """Key and octets of an array of pairs."""
+    place = 2
+    for _ in range(data[1]):
+        if data[place : place + 3] != b"\x02\x02\x16" or data[place + 4] != 9:
+            raise ValueError("no pair of key and octets")
+        octets = take(data[place + 5 :])
+        yield data[place + 3], octets
+        place += 6 + (data[place + 5] & 0x7F if data[place + 5] & 0x80 else 0) + len(octets)
+
+
+class Curve:
+    """What suites 1 and 2 reckon with. The private keys of both sides are made up, so the test knows them too."""
+
+    def __init__(self, suite):
+        self.curve, self.hash, self.half, self.size, arc = {
+            1: (ec.SECP256R1(), hashes.SHA256(), 32, 16, 0),
+            2: (ec.SECP384R1(), hashes.SHA384(), 48, 32, 1),
+        }[suite]
+        self.algorithm = b"\x60\x85\x74\x05\x08\x03" + bytes([arc])
+        self.signing, client = (
+            ec.derive_private_key(int.from_bytes(byte * self.half, "big"), self.curve) for byte in (b"\x21", b"\x22")
+        )
+        self.client = client.public_key()
+
+    def public(self, key):
+        numbers = key.public_key().public_numbers()
+        return numbers.x.to_bytes(self.half, "big") + numbers.y.to_bytes(self.half, "big")
+
+    def agree(self, number, offer, title):
+        """Our part, and the key. The offer's signature has to hold."""
+        public, signature = offer[: 2 * self.half], offer[2 * self.half :]
+        halves = [int.from_bytes(signature[place : place + self.half], "big") for place in (0, self.half)]
+        self.client.verify(encode_dss_signature(*halves), bytes([number]) + public, ec.ECDSA(self.hash))
+        theirs = ec.EllipticCurvePublicKey.from_encoded_point(self.curve, b"\x04" + public)
+        ephemeral = ec.generate_private_key(self.curve)
+        digest = hashes.Hash(self.hash)
+        digest.update(b"\0\0\0\x01" + ephemeral.exchange(ec.ECDH(), theirs) + self.algorithm + title + TITLE)
+        ours = self.public(ephemeral)
+        signature = decode_dss_signature(self.signing.sign(bytes([number]) + ours, ec.ECDSA(self.hash)))
+        return ours + b"".join(half.to_bytes(self.half, "big") for half in signature), digest.finalize()[: self.size]
+
+
 class Meter:
-    keys = {0: b"\x01" * 16, 2: b"\x02" * 16}
+    keys = {0: b"\x01" * 16, 2: b"\x02" * 16, 3: b"\xaa" * 16}
+    suite = 0
     highest = -1
     counter = 0
 
@@ -108,14 +159,20 @@ class Meter:
         self.mode, self.options, self.client = options.mode, options, 0
         self.rest, self.sealed, self.last, self.answers, self.new = b"", False, b"", 0, None
         self.time = Running() if options.live else Standing()
-        suite = 1 if self.mode == "gmac1" else 0
-        self.control = security.SecurityControlField(security_suite=suite, authenticated=True, encrypted=True)
-        self.tag = security.SecurityControlField(security_suite=suite, authenticated=True, encrypted=False)
+
+    @property
+    def control(self):
+        return security.SecurityControlField(security_suite=Meter.suite, authenticated=True, encrypted=True)
+
+    @property
+    def tag(self):
+        return security.SecurityControlField(security_suite=Meter.suite, authenticated=True, encrypted=False)
 
     def keep(self):
         if self.options.state:
+            keys = {number: key.hex() for number, key in Meter.keys.items()}
             with open(self.options.state + ".new", "w") as file:
-                json.dump([Meter.highest, Meter.counter], file)
+                json.dump([Meter.highest, Meter.counter, Meter.suite, keys], file)
             os.replace(self.options.state + ".new", self.options.state)
 
     def seal(self, plain):
@@ -201,6 +258,8 @@ class Meter:
             objects = [(1, (0, 0, 42, 0, 0, 255)), (8, (0, 0, 1, 0, 0, 255)), (3, (1, 0, 1, 8, 0, 255))]
             objects += [(7, (1, 0, 99, 1, 0, 255)), (70, (0, 0, 96, 3, 10, 255)), (3, (1, 0, 99, 99, 9, 255))]
             return b"\x01" + length(len(objects)) + b"".join(listed(*one) for one in objects)
+        if (kind, code, attribute) == (64, (0, 0, 43, 0, 0), 3):
+            return b"\x16" + bytes([Meter.suite if self.options.says is None else self.options.says])
         columns = column(8, (0, 0, 1, 0, 0, 255)) + column(3, (1, 0, 1, 8, 0, 255))
         return {
             (1, (0, 0, 42, 0, 0), 2): octets(LDN),
@@ -246,11 +305,36 @@ class Meter:
             proof = self.proof(TITLE, Meter.counter, self.theirs)
             return b"\xc7\x01" + apdu[2:3] + b"\0\x01\0\x09" + length(len(proof)) + proof
         if (kind, method) == (64, 2):
-            self.new = {}
-            for part in data[2:].split(b"\x02\x02\x16")[1:]:
-                self.new[part[0]] = aes_key_unwrap(MASTER, take(part[2:]))
-            return b"\xc7\x01" + apdu[2:3] + b"\0\0"
+            return b"\xc7\x01" + apdu[2:3] + bytes([self.transfer(data), 0])
+        if (kind, method) == (64, 3) and Meter.suite:
+            ((number, offer),) = parts(data)
+            try:
+                answer, self.new = Curve(Meter.suite).agree(number, offer, self.title)
+            except InvalidSignature:
+                return b"\xc7\x01" + apdu[2:3] + b"\xfa\0"
+            self.new = {number: self.new}
+            pair = b"\x01\x01\x02\x02\x16" + bytes([number]) + b"\x09" + length(len(answer)) + answer
+            return b"\xc7\x01" + apdu[2:3] + b"\0\x01\0" + pair
         return b"\xc7\x01" + apdu[2:3] + b"\x04\0"
+
+    def transfer(self, data):
+        """The result. Nothing is taken of keys whose wrapping does not hold, or whose length no suite of ours has."""
+        if self.options.deaf:
+            return 3
+        try:
+            new = {number: aes_key_unwrap(Meter.keys[3], wrapped) for number, wrapped in parts(data)}
+        except InvalidUnwrap:
+            return 250
+        if not self.options.lies:
+            self.new = dict(list(new.items())[: 1 if self.options.half else None])
+        return 0
+
+    def adopt(self):
+        """From the next message on."""
+        Meter.keys = {**Meter.keys, **self.new}
+        if self.options.says is not None and set(self.new) & {0, 2}:
+            Meter.suite = self.options.says
+        self.keep()
 
     def plain(self, apdu):
         return self.get(apdu) if apdu[0] == 0xC0 else self.act(apdu)
@@ -268,7 +352,7 @@ class Meter:
         head = b"\xdb\x08" + TITLE if general else bytes([answer[0] + 8])
         whole = head + length(len(sealed)) + sealed
         if self.new:
-            Meter.keys = {**Meter.keys, **self.new}
+            self.adopt()
         self.answers += 1
         if self.mode == "gmac_replaying" and self.answers > 2:
             return self.last
@@ -350,12 +434,20 @@ if __name__ == "__main__":
     parser.add_argument("--hdlc", action="store_true")
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--no-list", action="store_true")
+    parser.add_argument("--half", action="store_true")
+    parser.add_argument("--deaf", action="store_true")
+    parser.add_argument("--lies", action="store_true")
+    parser.add_argument("--says", type=int)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--state")
     options = parser.parse_args()
+    Meter.suite = {"gmac1": 1, "gmac2": 2}.get(options.mode, 0)
+    if options.mode == "gmac2":
+        Meter.keys = {number: key * 2 for number, key in Meter.keys.items()}
     if options.state and os.path.exists(options.state):
         with open(options.state) as file:
-            Meter.highest, Meter.counter = json.load(file)
+            Meter.highest, Meter.counter, Meter.suite, keys = json.load(file)
+            Meter.keys = {int(number): bytes.fromhex(key) for number, key in keys.items()}
     listener = socket.create_server(("127.0.0.1", options.port))
     print(listener.getsockname()[1], flush=True)
     while True:
