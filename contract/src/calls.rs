@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{CallError, ErrorCode};
 use crate::history::{HistoryReply, Period, Resolution};
 use crate::live::{MeterId, Role};
+use crate::pairing::{DeviceAccess, FoundDevice};
 use crate::scope::{Scope, Scopes};
 use crate::security::SecurityEvent;
 
@@ -73,15 +74,18 @@ calls! {
     /// What this is and where it keeps the home's data.
     about: Look, About {} -> AboutReply;
 
-    /// Pairs a meter. Its health shows at once what is heard.
+    /// Pairs a meter. Its health shows at once what is heard, or that its device has to be paired first.
     add_meter: Install, AddMeter {
-        /// `serial:/dev/ttyUSB0`, `tcp://host:port`, `file:path` or `simulated`.
+        /// `serial:/dev/ttyUSB0`, `tcp://host:port`, `homewizard2://host`, `file:path` or `simulated`.
         address: String,
         /// The household's name for it; may be empty.
         name: String,
         /// What it measures.
         role: Role,
     } -> MeterId;
+
+    /// Searches the network for some seconds for devices that may know a meter.
+    find_devices: Install, FindDevices {} -> Vec<FoundDevice>;
 
     /// A stretch of the past.
     history: Look, History {
@@ -93,14 +97,29 @@ calls! {
         resolution: Option<Resolution>,
     } -> HistoryReply;
 
+    /// Begins to pair with a meter's device; the meter's state tells how it goes on. The meter and its history stay.
+    pair_meter: Install, PairMeter {
+        /// Which.
+        meter: MeterId,
+        /// Somebody who can see the device says that it is another one now, or was reset. Else only the device that was
+        /// paired before is paired with again.
+        trust_anew: bool,
+    } -> ();
+
     /// Serial ports that could lead to a meter.
     ports: Install, Ports {} -> Vec<Port>;
 
-    /// Ends reading a meter. Its history stays.
-    remove_meter: Install, RemoveMeter {
+    /// Starts to read a meter anew, now and not only after its pause.
+    read_again: Install, ReadAgain {
         /// Which.
         meter: MeterId,
     } -> ();
+
+    /// Ends reading a meter, and forgets its secrets. Its history stays.
+    remove_meter: Install, RemoveMeter {
+        /// Which.
+        meter: MeterId,
+    } -> DeviceAccess;
 
     /// Frames of a meter that were refused, newest first, at most 500 of them.
     security_events: Look, SecurityEvents {
@@ -118,10 +137,26 @@ calls! {
         authentication_key: Option<Secret>,
     } -> ();
 
+    /// Gives the user and password of a meter's device or broker. Kept where the operating system keeps secrets.
+    set_meter_login: Install, SetMeterLogin {
+        /// Which.
+        meter: MeterId,
+        /// Name of the user, or what the device calls it; empty where a password alone counts.
+        user: Secret,
+        /// The password, or what the device calls it.
+        password: Secret,
+    } -> ();
+
     /// Moves the home to another time zone. Days already past keep their bounds in UTC and are cut anew.
     set_zone: Own, SetZone {
         /// IANA name.
         zone: String,
+    } -> ();
+
+    /// Gives up a pairing, or takes note of how it ended.
+    stop_pairing: Install, StopPairing {
+        /// Which.
+        meter: MeterId,
     } -> ();
 }
 

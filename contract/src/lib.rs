@@ -8,5 +8,6 @@ pub mod error;
 pub mod history;
 pub mod live;
 pub mod notice;
+pub mod pairing;
 pub mod scope;
 pub mod security;

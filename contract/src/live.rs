@@ -10,6 +10,7 @@ use meter_link::reading::{Flow, Phase, Trust};
 use meter_link::units::{Milliamperes, Millilitres, Millivolts, MilliwattHours, Milliwatts};
 use serde::{Deserialize, Serialize};
 
+use crate::pairing::PairingState;
 use crate::security::{KeyEpochState, SecurityEvent};
 
 /// A paired meter. Its history belongs to its points and outlives it.
@@ -72,6 +73,8 @@ pub enum Recording {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
+    /// The network can be searched for devices.
+    DeviceSearch,
     /// Serial ports can be listed and opened.
     SerialPorts,
     /// A simulated home can be started.
@@ -85,7 +88,7 @@ pub struct MeterState {
     pub id: MeterId,
     /// The household's name for it; empty until they give one.
     pub name: String,
-    /// Where it is: `serial:/dev/ttyUSB0`, `tcp://host:port`, `file:path`, `simulated`.
+    /// Where it is: `serial:/dev/ttyUSB0`, `tcp://host:port`, `homewizard2://host`, `file:path`, `simulated`.
     pub address: String,
     /// What it measures.
     pub role: Role,
@@ -108,6 +111,9 @@ pub struct MeterState {
     /// Such frames that had to make room for newer ones and are lost.
     #[serde(default)]
     pub sealed_frames_dropped: u64,
+    /// The pairing that somebody has begun, until it has succeeded or its end was taken note of.
+    #[serde(default)]
+    pub pairing: Option<PairingState>,
 }
 
 /// Keys of one meter that screens are told of: more than it has in its life.

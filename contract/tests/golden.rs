@@ -8,11 +8,12 @@ use contract::live::{
     Recording, Register, Role, Snapshot, Today,
 };
 use contract::notice::{Notice, Numbered};
+use contract::pairing::{DeviceAccess, FoundDevice, PairingState};
 use contract::scope::{Scope, Scopes};
 use contract::security::{KeyEpochState, KeySlot, SecurityEvent, SecurityEventKind};
 use meter_link::country::{Country, RateName};
 use meter_link::diagnosis::Finding;
-use meter_link::health::{Health, KeyState, LinkState};
+use meter_link::health::{Health, KeyState, LinkProblem, LinkState};
 use meter_link::reading::{Flow, Phase, Trust};
 use meter_link::units::{Milliamperes, Millilitres, Millivolts, MilliwattHours, Milliwatts};
 use serde::Serialize;
@@ -66,6 +67,7 @@ fn meter() -> MeterState {
         last_security_event: Some(event()),
         sealed_frames: 12,
         sealed_frames_dropped: 0,
+        pairing: Some(PairingState::Button { seconds_left: 27 }),
     }
 }
 
@@ -128,7 +130,7 @@ fn notices() {
             utc_offset_seconds: 7_200,
             now_utc_milliseconds: 1_792_779_341_000,
             recording: Recording::Fine,
-            capabilities: vec![Capability::SerialPorts, Capability::SimulatedHome],
+            capabilities: vec![Capability::DeviceSearch, Capability::SerialPorts, Capability::SimulatedHome],
             first_date: Some("2026-10-01".to_owned()),
         },
         meters: vec![meter()],
@@ -178,6 +180,13 @@ fn requests_and_replies() {
         },
     );
     check("reply_security_events", &vec![event()]);
+    let address = "homewizard2://p1meter.local".to_owned();
+    check("reply_find_devices", &vec![FoundDevice { address, name: "P1 meter".to_owned() }]);
+    check("reply_remove_meter", &DeviceAccess::Left);
+    check("request_pair_meter", &calls::PairMeter { meter: MeterId(3), trust_anew: false });
+    let failed =
+        [PairingState::Asking, PairingState::NotKept, PairingState::Failed { problem: LinkProblem::Untrusted }];
+    check("pairing_states", &failed.to_vec());
     check("error", &CallError::invalid("zone", "no such time zone"));
 }
 
@@ -199,13 +208,22 @@ impl calls::Calls for Unreached {
     async fn add_meter(&self, _: AddMeter) -> Result<MeterId, CallError> {
         unreachable!("refused before")
     }
+    async fn find_devices(&self, _: calls::FindDevices) -> Result<Vec<FoundDevice>, CallError> {
+        unreachable!("refused before")
+    }
     async fn history(&self, _: History) -> Result<HistoryReply, CallError> {
+        unreachable!("refused before")
+    }
+    async fn pair_meter(&self, _: calls::PairMeter) -> Result<(), CallError> {
         unreachable!("refused before")
     }
     async fn ports(&self, _: calls::Ports) -> Result<Vec<calls::Port>, CallError> {
         unreachable!("refused before")
     }
-    async fn remove_meter(&self, _: calls::RemoveMeter) -> Result<(), CallError> {
+    async fn read_again(&self, _: calls::ReadAgain) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
+    async fn remove_meter(&self, _: calls::RemoveMeter) -> Result<DeviceAccess, CallError> {
         unreachable!("refused before")
     }
     async fn security_events(&self, _: calls::SecurityEvents) -> Result<Vec<SecurityEvent>, CallError> {
@@ -214,7 +232,13 @@ impl calls::Calls for Unreached {
     async fn set_meter_key(&self, _: SetMeterKey) -> Result<(), CallError> {
         unreachable!("refused before")
     }
+    async fn set_meter_login(&self, _: calls::SetMeterLogin) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
     async fn set_zone(&self, _: calls::SetZone) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
+    async fn stop_pairing(&self, _: calls::StopPairing) -> Result<(), CallError> {
         unreachable!("refused before")
     }
 }
@@ -240,13 +264,18 @@ async fn k7_a_garbled_request_with_a_key_in_it_is_not_repeated_in_the_error() {
     let secret = Secret("00112233".to_owned());
     let request = SetMeterKey { meter: MeterId(1), decryption_key: secret, authentication_key: None };
     assert!(!format!("{request:?}").contains("0011"));
+    let (user, password) = (Secret("0a1b2c".to_owned()), Secret("0123456789abcdef".to_owned()));
+    let request = calls::SetMeterLogin { meter: MeterId(1), user, password };
+    assert!(!format!("{request:?}").contains("0a1b") && !format!("{request:?}").contains("0123"));
 }
 
 #[test]
 fn a_meter_written_before_keys_had_epochs_is_still_read() {
     let mut old = serde_json::to_value(meter()).expect("it can be written");
     let fields = old.as_object_mut().expect("an object");
-    for name in ["keys", "security_events_today", "last_security_event", "sealed_frames", "sealed_frames_dropped"] {
+    let new =
+        ["keys", "last_security_event", "pairing", "sealed_frames", "sealed_frames_dropped", "security_events_today"];
+    for name in new {
         fields.remove(name).expect("a field of the new form");
     }
     let read: MeterState = serde_json::from_value(old).expect("the old form is read");

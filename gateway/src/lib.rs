@@ -7,3 +7,5 @@ pub mod http;
 pub mod meters;
 pub mod options;
 pub mod page;
+mod pairing;
+mod search;

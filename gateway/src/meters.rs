@@ -9,6 +9,7 @@ use contract::calls::{AddMeter, Calls as _};
 use contract::error::ErrorCode;
 use contract::live::{MeterId, Role};
 use household::home::{Household, MeterOrder, SIMULATED};
+use meter_link::bridge::Secret;
 use meter_link::health::{Health, LinkProblem, LinkState};
 use meter_link::meter::{Config, MeterEvent};
 use meter_link::security::{Counter, KeyPair};
@@ -16,6 +17,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::pairing;
 
 /// Events that may wait between a meter's task and the recorder.
 const EVENTS: usize = 64;
@@ -25,26 +28,56 @@ const SEED: &str = "7";
 /// Serves the home's orders and its clock until the home is closed.
 pub async fn serve(household: Household, mut orders: mpsc::UnboundedReceiver<MeterOrder>) {
     let mut tasks: HashMap<MeterId, Task> = HashMap::new();
+    let mut pairings = HashMap::new();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(MeterOrder::Start { meter, address, keys, counters }) => {
-                    if let Some(old) = tasks.remove(&meter) {
-                        old.stop().await;
-                    }
-                    tasks.insert(meter, Task::start(&household, meter, address, keys, counters));
-                }
-                Some(MeterOrder::Stop(meter)) => {
-                    if let Some(task) = tasks.remove(&meter) {
-                        task.stop().await;
-                    }
-                }
+                Some(order) => obey(&household, order, &mut tasks, &mut pairings).await,
                 None => return,
             },
             _ = second.tick() => household.tick().await,
         }
+    }
+}
+
+async fn obey(
+    household: &Household,
+    order: MeterOrder,
+    tasks: &mut HashMap<MeterId, Task>,
+    pairings: &mut HashMap<MeterId, JoinHandle<()>>,
+) {
+    match order {
+        // A device may take its time to answer; meters do not wait for it.
+        MeterOrder::Leave { address, name, secret, told } => {
+            // Nobody may be interested.
+            tokio::spawn(async move { told.send(pairing::leave(&address, &name, &secret).await) });
+        }
+        MeterOrder::Pair { meter, address, name, known } => {
+            give_up(pairings.remove(&meter)).await;
+            pairings.insert(meter, tokio::spawn(pairing::pair(household.clone(), meter, address, name, known)));
+        }
+        MeterOrder::Start { meter, address, keys, counters, secret } => {
+            if let Some(old) = tasks.remove(&meter) {
+                old.stop().await;
+            }
+            tasks.insert(meter, Task::start(household, meter, address, keys, counters, secret));
+        }
+        MeterOrder::Stop(meter) => {
+            if let Some(task) = tasks.remove(&meter) {
+                task.stop().await;
+            }
+        }
+        MeterOrder::StopPairing(meter) => give_up(pairings.remove(&meter)).await,
+    }
+}
+
+/// Ends a pairing; nothing of it is told afterwards.
+async fn give_up(pairing: Option<JoinHandle<()>>) {
+    if let Some(pairing) = pairing {
+        pairing.abort();
+        let _ = pairing.await;
     }
 }
 
@@ -72,6 +105,7 @@ impl Task {
         address: String,
         keys: Vec<KeyPair>,
         counters: Vec<Counter>,
+        secret: Option<Secret>,
     ) -> Self {
         let (events, mut told) = mpsc::channel(EVENTS);
         let household = household.clone();
@@ -80,7 +114,8 @@ impl Task {
                 household.hear(meter, event).await;
             }
         });
-        Self { reading: tokio::spawn(read(meter, address, keys, counters, events)).abort_handle(), telling }
+        let reading = tokio::spawn(read(meter, address, keys, counters, secret, events)).abort_handle();
+        Self { reading, telling }
     }
 
     /// Stops reading. What was read before still arrives, and the port is free when this returns.
@@ -97,6 +132,7 @@ async fn read(
     address: String,
     keys: Vec<KeyPair>,
     counters: Vec<Counter>,
+    secret: Option<Secret>,
     events: mpsc::Sender<MeterEvent>,
 ) {
     // Held while the meter is read; the process ends with it.
@@ -125,7 +161,7 @@ async fn read(
             return;
         }
     };
-    meter_link::meter::run(Config { address, keys, counters, secret: None }, events).await;
+    meter_link::meter::run(Config { address, keys, counters, secret }, events).await;
     drop(simulated);
 }
 

@@ -6,7 +6,7 @@ use contract::calls::Port;
 use contract::live::Capability;
 use household::secrets::Secrets;
 
-use crate::meters;
+use crate::{meters, search};
 
 /// What both programs are started with.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub enum Asked {
 
 /// The help text's part that both programs share.
 pub const HELP: &str = "\
-  --meter ADDRESS   pair this meter: serial:/dev/ttyUSB0, tcp://host:port, file:capture.txt or simulated
+  --meter ADDRESS   pair this meter: serial:/dev/ttyUSB0, tcp://host:port, homewizard://host, file:capture.txt or simulated
   --data FOLDER     keep the home here instead of the user's data folder
   --key-file FILE   keep the database's key in this file (mode 0600) instead of the operating system's secret store
   --page FOLDER     serve the page from here (headless only)
@@ -76,7 +76,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<A
 impl Options {
     /// How the home is opened on this host.
     pub fn home(&self) -> household::home::Options {
-        let mut capabilities = vec![Capability::SerialPorts];
+        let mut capabilities = vec![Capability::DeviceSearch, Capability::SerialPorts];
         if meters::simulator().is_some() {
             capabilities.push(Capability::SimulatedHome);
         }
@@ -84,6 +84,7 @@ impl Options {
             folder: self.folder.clone(),
             secrets: self.secrets.clone(),
             capabilities,
+            find_devices: search::devices,
             list_ports: ports,
         }
     }

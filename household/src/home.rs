@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use contract::calls::{
-    About, AboutReply, AddMeter, Calls, History, Port, Ports, RemoveMeter, SecurityEvents, SetMeterKey, SetZone,
+    About, AboutReply, AddMeter, Calls, FindDevices, History, PairMeter, Port, Ports, ReadAgain, RemoveMeter,
+    SecurityEvents, SetMeterKey, SetMeterLogin, SetZone, StopPairing,
 };
 use contract::error::{CallError, ErrorCode};
 use contract::history::HistoryReply;
 use contract::live::{Capability, Home, MeterId, Recording};
+use contract::pairing::{DeviceAccess, FoundDevice};
 use contract::security::SecurityEvent;
+use meter_link::bridge::Secret;
+use meter_link::health::LinkProblem;
 use meter_link::link::Address;
 use meter_link::meter::MeterEvent;
 use meter_link::security::{Counter, KeyPair};
@@ -39,6 +43,8 @@ pub struct Options {
     pub secrets: Secrets,
     /// What this host can do.
     pub capabilities: Vec<Capability>,
+    /// Searches the network for devices; blocks for as long as they may take to answer.
+    pub find_devices: fn() -> Vec<FoundDevice>,
     /// Lists its serial ports; may block.
     pub list_ports: fn() -> Vec<Port>,
 }
@@ -46,6 +52,28 @@ pub struct Options {
 /// What the host has to do for the home's meters.
 #[derive(Debug)]
 pub enum MeterOrder {
+    /// Have a device forget us, and tell whether it has.
+    Leave {
+        /// The device's address.
+        address: String,
+        /// What we are called there.
+        name: String,
+        /// What pairing gave.
+        secret: Secret,
+        /// Takes the answer; nobody may be interested.
+        told: oneshot::Sender<bool>,
+    },
+    /// Ask a device to pair until it agrees or its time is up; tell [`Household::hear_pairing`] how it goes on.
+    Pair {
+        /// For which meter.
+        meter: MeterId,
+        /// The device's address.
+        address: String,
+        /// What we are called there.
+        name: String,
+        /// What an earlier pairing gave: only with the same device again. `None`: with whatever answers.
+        known: Option<Secret>,
+    },
     /// Start reading, in place of a task that reads this meter already; tell [`Household::hear`] what comes, and all that
     /// the old task has told before anything of the new one.
     Start {
@@ -57,9 +85,32 @@ pub enum MeterOrder {
         keys: Vec<KeyPair>,
         /// Invocation counters that were accepted before.
         counters: Vec<Counter>,
+        /// What its device wants to see, if that is known.
+        secret: Option<Secret>,
     },
     /// Stop reading.
     Stop(MeterId),
+    /// Give up a pairing.
+    StopPairing(MeterId),
+}
+
+/// What the host tells of a pairing.
+#[derive(Debug)]
+pub enum PairingEvent {
+    /// It has failed.
+    Failed(LinkProblem),
+    /// The device agreed.
+    Paired {
+        /// The device's address.
+        address: String,
+        /// What it gave.
+        secret: Secret,
+    },
+    /// The device waits for a press of its button.
+    Waiting {
+        /// So long it is still asked.
+        seconds_left: u64,
+    },
 }
 
 /// One home. Cheap to clone.
@@ -70,6 +121,7 @@ pub struct Household {
     commands: mpsc::Sender<Command>,
     secrets: Secrets,
     capabilities: Arc<[Capability]>,
+    find_devices: fn() -> Vec<FoundDevice>,
     list_ports: fn() -> Vec<Port>,
     page_key: Arc<str>,
 }
@@ -109,6 +161,7 @@ impl Household {
             commands,
             secrets: options.secrets,
             capabilities: options.capabilities.into(),
+            find_devices: options.find_devices,
             list_ports: options.list_ports,
             page_key: page_key.into(),
         };
@@ -129,6 +182,11 @@ impl Household {
     pub async fn hear(&self, meter: MeterId, event: MeterEvent) {
         // Only a closed home cannot hear.
         let _ = self.commands.send(Command::Event(meter, event)).await;
+    }
+
+    /// Takes what the host tells of a pairing that was ordered.
+    pub async fn hear_pairing(&self, meter: MeterId, event: PairingEvent) {
+        let _ = self.commands.send(Command::Pairing(meter, event)).await;
     }
 
     /// Lets the home notice that time passes; the host calls it once a second.
@@ -190,7 +248,7 @@ impl Calls for Household {
         .await
     }
 
-    async fn add_meter(&self, request: AddMeter) -> Result<MeterId, CallError> {
+    async fn add_meter(&self, mut request: AddMeter) -> Result<MeterId, CallError> {
         if request.name.chars().count() > 80 {
             return Err(CallError::invalid("name", "a name has at most 80 characters"));
         }
@@ -198,11 +256,21 @@ impl Calls for Household {
             self.can(Capability::SimulatedHome)?;
         } else {
             let address = request.address.parse::<Address>();
-            if let Address::Serial(_) = address.map_err(|expected| CallError::invalid("address", expected))? {
+            let address = address.map_err(|expected| CallError::invalid("address", expected))?;
+            if let Address::Serial(_) = address {
                 self.can(Capability::SerialPorts)?;
             }
+            // In one spelling, so that the same place is not read twice.
+            request.address = address.to_string();
         }
         self.ask(|reply| Command::AddMeter(request, reply)).await
+    }
+
+    async fn find_devices(&self, _: FindDevices) -> Result<Vec<FoundDevice>, CallError> {
+        self.can(Capability::DeviceSearch)?;
+        tokio::task::spawn_blocking(self.find_devices)
+            .await
+            .map_err(|_| CallError::new(ErrorCode::Unsupported, "the network cannot be searched"))
     }
 
     async fn history(&self, request: History) -> Result<HistoryReply, CallError> {
@@ -224,6 +292,10 @@ impl Calls for Household {
         .await
     }
 
+    async fn pair_meter(&self, request: PairMeter) -> Result<(), CallError> {
+        self.ask(|reply| Command::PairMeter(request.meter, request.trust_anew, reply)).await
+    }
+
     async fn ports(&self, _: Ports) -> Result<Vec<Port>, CallError> {
         self.can(Capability::SerialPorts)?;
         tokio::task::spawn_blocking(self.list_ports)
@@ -231,8 +303,16 @@ impl Calls for Household {
             .map_err(|_| CallError::new(ErrorCode::Unsupported, "ports cannot be listed"))
     }
 
-    async fn remove_meter(&self, request: RemoveMeter) -> Result<(), CallError> {
-        self.ask(|reply| Command::RemoveMeter(request.meter, reply)).await
+    async fn read_again(&self, request: ReadAgain) -> Result<(), CallError> {
+        self.ask(|reply| Command::ReadAgain(request.meter, reply)).await
+    }
+
+    async fn remove_meter(&self, request: RemoveMeter) -> Result<DeviceAccess, CallError> {
+        let Some(leaving) = self.ask(|reply| Command::RemoveMeter(request.meter, reply)).await? else {
+            return Ok(DeviceAccess::Nothing);
+        };
+        // A host that has ended meanwhile has asked nobody.
+        Ok(if leaving.await.unwrap_or(false) { DeviceAccess::Ended } else { DeviceAccess::Left })
     }
 
     async fn security_events(&self, request: SecurityEvents) -> Result<Vec<SecurityEvent>, CallError> {
@@ -249,7 +329,15 @@ impl Calls for Household {
         self.ask(|reply| Command::SetMeterKey(request.meter, keys, reply)).await
     }
 
+    async fn set_meter_login(&self, request: SetMeterLogin) -> Result<(), CallError> {
+        self.ask(|reply| Command::SetMeterLogin(request, reply)).await
+    }
+
     async fn set_zone(&self, request: SetZone) -> Result<(), CallError> {
         self.ask(|reply| Command::SetZone(request.zone, reply)).await
+    }
+
+    async fn stop_pairing(&self, request: StopPairing) -> Result<(), CallError> {
+        self.ask(|reply| Command::StopPairing(request.meter, reply)).await
     }
 }

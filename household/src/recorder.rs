@@ -7,6 +7,7 @@
 pub(crate) mod refused;
 
 mod keys;
+mod pairing;
 mod point;
 mod protection;
 mod sending;
@@ -16,7 +17,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use contract::calls::AddMeter;
+use contract::calls::{AddMeter, SetMeterLogin};
 use contract::error::{CallError, ErrorCode};
 use contract::live::{Home, MeterId, MeterState, PointKind, Recording, Role, Today};
 use contract::notice::Notice;
@@ -31,7 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::calendar::{Calendar, Interval};
 use crate::history;
-use crate::home::MeterOrder;
+use crate::home::{MeterOrder, PairingEvent};
 use crate::key_policy::KeyPolicy;
 use crate::live::{LastHour, Live, State};
 use crate::secrets::Secrets;
@@ -49,12 +50,21 @@ pub(crate) enum Command {
     AddMeter(AddMeter, oneshot::Sender<Result<MeterId, CallError>>),
     /// What a meter's task told, and the host's clock.
     Event(MeterId, MeterEvent),
-    RemoveMeter(MeterId, oneshot::Sender<Result<(), CallError>>),
+    PairMeter(MeterId, bool, oneshot::Sender<Result<(), CallError>>),
+    /// How a pairing goes on, as the host tells.
+    Pairing(MeterId, PairingEvent),
+    ReadAgain(MeterId, oneshot::Sender<Result<(), CallError>>),
+    RemoveMeter(MeterId, oneshot::Sender<Result<Option<Leaving>, CallError>>),
     SetMeterKey(MeterId, KeyPair, oneshot::Sender<Result<(), CallError>>),
+    SetMeterLogin(SetMeterLogin, oneshot::Sender<Result<(), CallError>>),
     SetZone(String, oneshot::Sender<Result<(), CallError>>),
+    StopPairing(MeterId, oneshot::Sender<Result<(), CallError>>),
     /// A second has passed.
     Tick,
 }
+
+/// Comes when the device of a removed meter was asked to forget us: whether it has.
+pub(crate) type Leaving = oneshot::Receiver<bool>;
 
 /// What waits until the disk takes it.
 #[derive(Clone)]
@@ -138,9 +148,14 @@ impl Recorder {
                 Command::Event(meter, MeterEvent::Health(health)) => self.hear_health(meter, *health),
                 Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear(meter, Waiting::Reading(arrived)),
                 Command::Event(meter, MeterEvent::Refused(refused)) => self.hear(meter, Waiting::Refused(refused)),
+                Command::PairMeter(meter, trust_anew, reply) => drop(reply.send(self.pair_meter(meter, trust_anew))),
+                Command::Pairing(meter, event) => self.hear_pairing(meter, event),
+                Command::ReadAgain(meter, reply) => drop(reply.send(self.read_again(meter))),
                 Command::RemoveMeter(meter, reply) => drop(reply.send(self.remove_meter(meter))),
                 Command::SetMeterKey(meter, keys, reply) => drop(reply.send(self.set_meter_key(meter, &keys))),
+                Command::SetMeterLogin(request, reply) => drop(reply.send(self.set_meter_login(&request))),
                 Command::SetZone(zone, reply) => drop(reply.send(self.set_zone(&zone))),
+                Command::StopPairing(meter, reply) => drop(reply.send(self.stop_pairing(meter))),
                 Command::Tick => self.tick(),
             }
         }
@@ -173,6 +188,7 @@ impl Recorder {
             last_security_event: None,
             sealed_frames: 0,
             sealed_frames_dropped: 0,
+            pairing: None,
         };
         self.protections.insert(meter.id, Protection::default());
         self.start(&meter);
@@ -184,10 +200,8 @@ impl Recorder {
         Ok(id)
     }
 
-    fn remove_meter(&mut self, id: MeterId) -> Result<(), CallError> {
-        if !self.live.look(|state| state.meters.contains_key(&id)) {
-            return Err(CallError::new(ErrorCode::NotFound, "there is no such meter"));
-        }
+    fn remove_meter(&mut self, id: MeterId) -> Result<Option<Leaving>, CallError> {
+        let meter = self.meter(id)?;
         self.writer
             .execute("UPDATE meter SET removed_utc_milliseconds = ? WHERE id = ?", params![(self.now)(), id.0])
             .and_then(|_| self.writer.execute("UPDATE point SET meter = NULL WHERE meter = ?", params![id.0]))
@@ -200,7 +214,8 @@ impl Recorder {
         }
         self.protections.remove(&id);
         self.standings.remove(&id);
-        let forgotten = self.secrets.forget(&self.key_name(id));
+        let (leaving, device_forgotten) = self.forget_device(&meter);
+        let forgotten = self.secrets.forget(&self.key_name(id)).and(device_forgotten);
         self.live.change(|state| {
             state.meters.remove(&id);
             for point in state.points.values_mut().filter(|point| point.meter == Some(id)) {
@@ -208,7 +223,8 @@ impl Recorder {
             }
             Some(state.lists())
         });
-        forgotten.map_err(|error| CallError::new(ErrorCode::SecretsUnavailable, error.to_string()))
+        forgotten.map_err(|error| CallError::new(ErrorCode::SecretsUnavailable, error.to_string()))?;
+        Ok(leaving)
     }
 
     fn set_zone(&mut self, name: &str) -> Result<(), CallError> {
@@ -507,6 +523,7 @@ fn meters(connection: &Connection) -> Result<Vec<MeterState>, StoreError> {
             last_security_event: None,
             sealed_frames: 0,
             sealed_frames_dropped: 0,
+            pairing: None,
         })
     })?;
     Ok(meters.collect::<Result<_, _>>()?)

@@ -97,7 +97,8 @@ fn open(folder: &std::path::Path) -> Result<Household, StoreError> {
 }
 
 fn open_with(folder: &std::path::Path, secrets: Secrets) -> Result<Household, StoreError> {
-    let options = Options { folder: folder.to_owned(), secrets, capabilities: Vec::new(), list_ports: Vec::new };
+    let (find_devices, list_ports) = (Vec::new, Vec::new);
+    let options = Options { folder: folder.to_owned(), secrets, capabilities: Vec::new(), find_devices, list_ports };
     Household::open(options).map(|(household, _)| household)
 }
 

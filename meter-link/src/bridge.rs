@@ -86,10 +86,30 @@ impl Kind {
         }
     }
 
-    /// Whether a person has to pair with it before it answers.
-    pub const fn needs_secret(self) -> bool {
-        matches!(self, Self::Eagle | Self::HomeWizard2 | Self::Sep2)
+    /// What it wants to see before it answers.
+    pub const fn proof(self) -> Proof {
+        match self {
+            Self::HomeWizard2 => Proof::Button,
+            Self::Sep2 => Proof::Certificate,
+            Self::Eagle | Self::Glow => Proof::Login,
+            Self::HomeWizard | Self::Shelly | Self::SunSpec | Self::Tasmota => Proof::Nothing,
+        }
     }
+}
+
+/// What a meter or bridge wants to see before it answers, and so what a household has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A token, which it gives out after its button was pressed.
+    Button,
+    /// A certificate of ours that the utility has registered.
+    Certificate,
+    /// A user and a password, where it has them.
+    Login,
+    /// It answers whoever asks, or to the meter's keys alone.
+    Nothing,
+    /// A password alone.
+    Password,
 }
 
 /// A token, password or pin of a paired device, in the text form of its kind. Kept with the keys; `Debug` is redacted.

@@ -22,7 +22,7 @@ use std::str::FromStr;
 pub use bridge::BridgeLink;
 pub use dlms::DlmsAddress;
 
-use crate::bridge::Kind;
+use crate::bridge::{Kind, Proof};
 #[cfg(feature = "task")]
 use crate::health::LinkProblem;
 
@@ -146,6 +146,20 @@ pub enum Address {
         /// Port.
         port: u16,
     },
+}
+
+impl Address {
+    /// What the device there wants to see before it answers.
+    pub const fn proof(&self) -> Proof {
+        match self {
+            Self::Bridge { kind, .. } => kind.proof(),
+            Self::Dlms(meter) => match meter.security {
+                dlms::Security::Low | dlms::Security::Sha256 => Proof::Password,
+                _ => Proof::Nothing,
+            },
+            Self::File(_) | Self::Serial(_) | Self::Tcp { .. } => Proof::Nothing,
+        }
+    }
 }
 
 impl FromStr for Address {

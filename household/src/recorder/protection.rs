@@ -101,14 +101,19 @@ impl Recorder {
         Ok(())
     }
 
-    /// Orders the meter's task to start, with its keys and all its counters.
+    /// Orders the meter's task to start, with its keys, all its counters, and the proof for its device.
     pub(super) fn start(&self, meter: &MeterState) {
+        let secret = self.device_secret(meter).unwrap_or_else(|error| {
+            tracing::warn!(meter = meter.id.0, "the proof for its device cannot be read: {error}");
+            None
+        });
         let keys = self.protections.get(&meter.id).map(|protection| &protection.keys);
         let _ = self.orders.send(MeterOrder::Start {
             meter: meter.id,
             address: meter.address.clone(),
             keys: keys.map(|keys| keys.held.clone()).unwrap_or_default(),
             counters: keys.map(|keys| keys.counters.clone()).unwrap_or_default(),
+            secret,
         });
     }
 

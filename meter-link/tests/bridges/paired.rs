@@ -103,14 +103,15 @@ fn at(port: u16) -> Address {
 
 async fn paired(acceptor: &TlsAcceptor) -> Paired {
     let port = with_button(acceptor, ABOUT).await;
-    pair("127.0.0.1", port, "wattle", |_| ()).await.expect("the button was pressed")
+    pair("127.0.0.1", port, "wattle", None, |_| ()).await.expect("the button was pressed")
 }
 
 #[tokio::test]
 async fn pairing_waits_for_the_button_and_unpairing_ends_it() {
     let port = with_button(&certificate(NAME), ABOUT).await;
     let mut waited = Vec::new();
-    let paired = pair("127.0.0.1", port, "wattle", |left| waited.push(left)).await.expect("the button was pressed");
+    let paired =
+        pair("127.0.0.1", port, "wattle", None, |left| waited.push(left)).await.expect("the button was pressed");
     assert!(waited.len() == 2 && waited.iter().all(|left| (20..=30).contains(left)), "{waited:?}");
     assert_eq!((paired.pin.name.as_str(), Paired::read(&paired.secret())), (NAME, Some(paired.clone())));
     assert!(!format!("{paired:?}").contains("0a0b0c"));
@@ -121,9 +122,9 @@ async fn pairing_waits_for_the_button_and_unpairing_ends_it() {
 async fn k16_a_certificate_that_names_another_device_is_not_paired_with() {
     let about = r#"{"product_type":"HWE-P1","serial":"ffffffffffff","firmware_version":"6.00","api_version":"2.0.0"}"#;
     let port = with_button(&certificate(NAME), about).await;
-    assert_eq!(pair("127.0.0.1", port, "wattle", |_| ()).await, Err(LinkProblem::Untrusted));
+    assert_eq!(pair("127.0.0.1", port, "wattle", None, |_| ()).await, Err(LinkProblem::Untrusted));
     let port = with_button(&certificate("p1dongle.lan"), ABOUT).await;
-    assert_eq!(pair("127.0.0.1", port, "wattle", |_| ()).await, Err(LinkProblem::Untrusted));
+    assert_eq!(pair("127.0.0.1", port, "wattle", None, |_| ()).await, Err(LinkProblem::Untrusted));
 }
 
 #[tokio::test]
@@ -143,6 +144,18 @@ async fn k16_another_certificate_of_the_same_name_is_refused_and_gets_no_token()
     told.health(|health| health.problem == Some(LinkProblem::Untrusted)).await;
     let port = with_button(&impostor, ABOUT).await;
     assert_eq!(unpair("127.0.0.1", port, "wattle", &secret).await, Err(LinkProblem::Untrusted));
+    // Neither is it paired with in the old one's place, unless the household has nothing to compare it with.
+    assert_eq!(pair("127.0.0.1", port, "wattle", Some(&secret), |_| ()).await, Err(LinkProblem::Untrusted));
+    assert!(pair("127.0.0.1", port, "wattle", None, |_| ()).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_device_that_was_paired_is_paired_again() {
+    let acceptor = certificate(NAME);
+    let secret = paired(&acceptor).await.secret();
+    let port = with_button(&acceptor, ABOUT).await;
+    let again = pair("127.0.0.1", port, "wattle", Some(&secret), |_| ()).await.expect("the button was pressed");
+    assert_eq!(Paired::read(&secret).map(|paired| paired.pin), Some(again.pin));
 }
 
 #[tokio::test]

@@ -56,15 +56,17 @@ impl Paired {
     }
 }
 
-/// Pairs with a device whose button is about to be pressed. `name` is what its owner sees in its list of users; `waiting` is
-/// told the seconds that are left. Drop the future to give up. `PairingNeeded`: nobody pressed the button in time.
+/// Pairs with a device whose button is about to be pressed. `name` is what its owner sees in its list of users; `known` is
+/// what an earlier pairing gave, so that it is the same device again: any other is `Untrusted`. `waiting` is told the seconds
+/// that are left. Drop the future to give up. `PairingNeeded`: nobody pressed the button in time.
 pub async fn pair(
     host: &str,
     port: u16,
     name: &str,
+    known: Option<&Secret>,
     mut waiting: impl FnMut(u64) + Send,
 ) -> Result<Paired, LinkProblem> {
-    let device = Device::new(host, port, None)?;
+    let device = Device::new(host, port, known.and_then(Paired::read).map(|paired| paired.pin))?;
     let until = Instant::now() + WINDOW;
     let body = user(name)?;
     loop {
