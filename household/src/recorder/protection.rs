@@ -46,9 +46,13 @@ impl Protection {
         Ok(Self { keys: Keys::load(writer, meter, held, now)?, kept })
     }
 
-    /// Whether a reading may be believed at all: its counter, if it has one, is above all before it.
+    /// Whether a reading may be believed at all: its counter is above all before it; it has none only if no reading of its
+    /// meter ever had.
     pub(super) fn is_fresh(&self, arrived: &Arrived) -> bool {
-        arrived.reading.counter.is_none_or(|counter| self.keys.is_fresh(counter))
+        match arrived.reading.counter {
+            Some(counter) => self.keys.is_fresh(counter),
+            None => self.keys.counters.is_empty(),
+        }
     }
 
     /// Keeps a reading's counter, or the event that it is none to be counted.
@@ -71,11 +75,14 @@ impl Protection {
         kept: bool,
     ) -> Result<Verdict, StoreError> {
         let at = arrived.arrived_utc_milliseconds;
-        let Some(counter) = arrived.reading.counter else { return Ok(Verdict::Book) };
-        let kind = match self.keys.suite(counter.key) {
-            _ if !self.keys.is_fresh(counter) => SecurityEventKind::Replayed,
-            Some(suite) if policy.is_refused(suite, at) => SecurityEventKind::SuiteEnded,
-            _ => {
+        let kind = match arrived.reading.counter {
+            None if self.is_fresh(arrived) => return Ok(Verdict::Book),
+            None => SecurityEventKind::TagMissing,
+            Some(_) if !self.is_fresh(arrived) => SecurityEventKind::Replayed,
+            Some(counter) if self.keys.suite(counter.key).is_some_and(|suite| policy.is_refused(suite, at)) => {
+                SecurityEventKind::SuiteEnded
+            }
+            Some(counter) => {
                 let tell = self.keys.accept(transaction, meter, counter, at, kept)?;
                 return Ok(if tell { Verdict::BookAndTell } else { Verdict::Book });
             }
