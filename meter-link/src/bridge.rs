@@ -21,7 +21,7 @@ use std::fmt;
 
 use crate::error::DecodeError;
 use crate::reading::Reading;
-use crate::sunspec;
+use crate::{sep2, sunspec, xml};
 
 /// The longest body that is read: a P1 telegram or a status of every part of a device has a tenth of it.
 pub const MAX_BODY: usize = 65_536;
@@ -128,10 +128,10 @@ pub fn decode(kind: Kind, body: &[u8]) -> Result<Reading, DecodeError> {
         Kind::Eagle => eagle::decode(body),
         Kind::Glow => glow::decode(body),
         Kind::HomeWizard | Kind::HomeWizard2 => homewizard::decode(body),
+        Kind::Sep2 => sep2::decode(body),
         Kind::Shelly => shelly::decode(body),
         Kind::SunSpec => sunspec::decode(body),
         Kind::Tasmota => tasmota::decode(body),
-        _ => Err(DecodeError::NoReading),
     }
 }
 
@@ -141,7 +141,8 @@ pub fn recognise(body: &[u8]) -> Option<Kind> {
         return Some(Kind::SunSpec);
     }
     if body.trim_ascii_start().starts_with(b"<") {
-        return eagle::is_measurement(body).then_some(Kind::Eagle);
+        let is_point = xml::Element::parse(body).is_some_and(|root| sep2::is_point(&root));
+        return if is_point { Some(Kind::Sep2) } else { eagle::is_measurement(body).then_some(Kind::Eagle) };
     }
     let object = json::Object::parse(body).ok()?;
     match &object {

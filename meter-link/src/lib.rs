@@ -33,6 +33,7 @@ pub mod raven;
 pub mod reading;
 pub mod sealed;
 pub mod security;
+pub mod sep2;
 pub mod sml;
 pub mod sunspec;
 pub mod tic;

@@ -1,8 +1,8 @@
 //! A small XML document as a tree, bounded.
 //!
 //! Namespaces are dropped, comments and declarations skipped, bytes outside UTF-8 replaced. Refuses documents that are
-//! larger than [`MAX_DOCUMENT`] or nested deeper than [`MAX_DEPTH`]; entities beyond XML's own five stand as written, so
-//! nothing expands.
+//! larger than [`MAX_DOCUMENT`], nested deeper than [`MAX_DEPTH`] or bring a document type of their own; entities beyond
+//! XML's own five stand as written, so nothing expands.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -63,8 +63,8 @@ impl Element {
                     }
                     continue;
                 }
-                Event::Eof => return None,
-                Event::Comment(_) | Event::Decl(_) | Event::DocType(_) | Event::PI(_) => continue,
+                Event::DocType(_) | Event::Eof => return None,
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => continue,
             };
             match open.last_mut() {
                 Some(parent) => parent.children.push(done),
@@ -100,7 +100,38 @@ impl Element {
         self.child(name).map(Self::text).filter(|text| !text.is_empty())
     }
 
-    #[cfg(test)]
+    /// One element that is nothing but text.
+    pub(crate) fn of(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned(), ..Self::default() }
+    }
+
+    /// One element that is nothing but others.
+    pub(crate) fn around(name: &str, children: Vec<Self>) -> Self {
+        Self { name: name.to_owned(), children, ..Self::default() }
+    }
+
+    /// The element as a document, without its attributes.
+    pub(crate) fn print(&self) -> String {
+        let mut document = String::new();
+        self.print_to(&mut document);
+        document
+    }
+
+    fn print_to(&self, document: &mut String) {
+        let Self { name, children, .. } = self;
+        document.push_str(&format!("<{name}>"));
+        for character in self.text().chars() {
+            match character {
+                '&' => document.push_str("&amp;"),
+                '<' => document.push_str("&lt;"),
+                '>' => document.push_str("&gt;"),
+                other => document.push(other),
+            }
+        }
+        children.iter().for_each(|child| child.print_to(document));
+        document.push_str(&format!("</{name}>"));
+    }
+
     /// The value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -146,5 +177,17 @@ mod tests {
         assert_eq!(Element::parse(b""), None);
         assert_eq!(Element::parse("<a>".repeat(100_000).as_bytes()), None);
         assert_eq!(Element::parse(&vec![b' '; MAX_DOCUMENT + 1]), None);
+    }
+
+    #[test]
+    fn a_document_type_is_refused() {
+        let document = r#"<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>"#;
+        assert_eq!(Element::parse(document.as_bytes()), None);
+    }
+
+    #[test]
+    fn what_is_printed_reads_as_it_was() {
+        let tree = Element::parse(b"<x><y>2 &lt; 3 &amp;amp; &unknown;</y><z/></x>").expect("a tree");
+        assert_eq!(Element::parse(tree.print().as_bytes()), Some(tree));
     }
 }

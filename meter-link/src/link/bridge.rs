@@ -28,6 +28,8 @@ pub struct BridgeLink(Way);
 enum Way {
     /// Asked for its meter, with the numbers of its label.
     Labelled(Box<eagle::Eagle>),
+    /// Asked for its readings, by whom it knows.
+    Metered(Box<sep2::Metered>),
     /// Asked again and again.
     Polled(polled::Polled),
     /// Published to a broker.
@@ -49,8 +51,8 @@ impl BridgeLink {
             Kind::HomeWizard | Kind::Shelly | Kind::Tasmota => {
                 Way::Polled(polled::Polled::open(*kind, host, *port).await?)
             }
+            Kind::Sep2 => Way::Metered(Box::new(sep2::Metered::open(host, *port, secret).await?)),
             Kind::SunSpec => Way::Registers(Box::new(registers::Registers::open(host, *port).await?)),
-            _ => return Err(LinkProblem::NotFound),
         }))
     }
 
@@ -58,6 +60,7 @@ impl BridgeLink {
     pub async fn next(&mut self) -> Result<Vec<u8>, LinkProblem> {
         match &mut self.0 {
             Way::Labelled(eagle) => eagle.next().await,
+            Way::Metered(metered) => metered.next().await,
             Way::Polled(polled) => polled.next().await,
             Way::Published(published) => published.next().await,
             Way::Pushed(pushed) => pushed.next().await,
@@ -70,7 +73,7 @@ impl BridgeLink {
         match &self.0 {
             Way::Labelled(eagle) => eagle.is_pinned(),
             Way::Polled(_) | Way::Published(_) | Way::Registers(_) => false,
-            Way::Pushed(_) => true,
+            Way::Metered(_) | Way::Pushed(_) => true,
         }
     }
 }

@@ -11,6 +11,7 @@ mod dlms;
 mod dlms_client;
 mod p1;
 mod raven;
+mod sep2;
 mod sml;
 mod support;
 mod tic;

@@ -13,6 +13,7 @@
 mod identity;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONNECTION};
 use reqwest::{Client, StatusCode};
@@ -20,19 +21,21 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS12;
 use rustls::{ClientConfig, Error};
+use tokio::time::{Instant, sleep_until};
 
 use super::ccm8;
 use super::pin::{Names, Pinned};
 use super::web;
 use crate::bridge::Secret;
 use crate::health::LinkProblem;
+use crate::sep2::{POINTS, Walk};
 use identity::Identity;
 pub use identity::{IdentityError, adopt, expires_utc_milliseconds, fingerprint, identity, lfdi, sfdi};
 
 /// XML as the standard names it, of its first schema.
 const MEDIA: &str = "application/sep+xml;level=-S1";
-/// Where a meter lists what it measures: the one place that must be known, the others are linked from it.
-const POINTS: &str = "/upt";
+/// Such a meter measures every second or so, and a handshake is work for it.
+const PACE: Duration = Duration::from_secs(5);
 
 /// Asks a meter whether it knows us, and remembers its certificate, whichever it shows. Gives the secret for the link.
 ///
@@ -64,6 +67,14 @@ impl Meter {
         Ok(Self { client, origin: web::origin("https", host, port), pinned })
     }
 
+    /// Walks to the end.
+    async fn read(&self, mut walk: Walk) -> Result<Walk, LinkProblem> {
+        while let Some(place) = walk.poll_place() {
+            walk.handle_answer(self.ask(&place).await?.as_deref());
+        }
+        Ok(walk)
+    }
+
     /// What is at a place. `None`: nothing.
     async fn ask(&self, place: &str) -> Result<Option<Vec<u8>>, LinkProblem> {
         let request = || {
@@ -81,6 +92,41 @@ impl Meter {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
             status => web::refusal(status).map_or(Ok(Some(body)), Err),
         }
+    }
+}
+
+/// A meter whose readings were found.
+#[derive(Debug)]
+pub(super) struct Metered {
+    meter: Meter,
+    /// The last way through its resources.
+    walk: Walk,
+    /// Not asked again before.
+    next: Instant,
+    /// `walk` has not been handed on.
+    is_new: bool,
+}
+
+impl Metered {
+    pub(super) async fn open(host: &str, port: u16, secret: Option<&Secret>) -> Result<Self, LinkProblem> {
+        let identity = secret.and_then(Identity::read).filter(|identity| identity.pin.is_some());
+        let meter = Meter::new(host, port, &identity.ok_or(LinkProblem::PairingNeeded)?)?;
+        let walk = meter.read(Walk::default()).await?;
+        if !walk.has_values() {
+            return Err(LinkProblem::Unrecognised);
+        }
+        Ok(Self { meter, walk, next: Instant::now() + PACE, is_new: true })
+    }
+
+    /// What the meter measured last.
+    pub(super) async fn next(&mut self) -> Result<Vec<u8>, LinkProblem> {
+        if !std::mem::take(&mut self.is_new) {
+            sleep_until(self.next).await;
+            self.next = Instant::now() + PACE;
+            self.walk = self.meter.read(self.walk.again()).await?;
+        }
+        // Refuses now what it gave before: the places may be others since its firmware changed.
+        if self.walk.has_values() { Ok(self.walk.body()) } else { Err(LinkProblem::Silent) }
     }
 }
 
