@@ -1,7 +1,9 @@
-//! The port a simulated meter talks on: a real pseudo-terminal, or a TCP port with any number of listeners.
+//! The port a simulated meter talks on: a real pseudo-terminal, a TCP port with any number of listeners, or a bridge on the
+//! network that reads the meter and passes on its measurements.
 //!
 //! Never blocks and never waits for a reader: like a wire, it loses what nobody takes. Survives readers that go and come.
 
+mod homewizard2;
 #[cfg(target_os = "linux")]
 mod pty;
 mod tcp;
@@ -12,9 +14,13 @@ use std::io;
 use pty::Pty;
 use tcp::Tcp;
 
+pub use homewizard2::HomeWizard2;
+
 /// Which kind of port to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// A HomeWizard P1 meter with a TLS port on the loopback address; 0 takes a free one.
+    HomeWizard2(u16),
     /// A pseudo-terminal. With a speed, a reader that listens at another one hears noise, as on a real wire.
     Pty {
         /// The meter's speed; `None` lets every reader understand.
@@ -34,6 +40,7 @@ pub struct Line {
 
 #[derive(Debug)]
 enum Port {
+    HomeWizard2(HomeWizard2),
     #[cfg(target_os = "linux")]
     Pty(Pty),
     Tcp(Tcp),
@@ -48,6 +55,7 @@ impl Line {
         let (port, address) = open(kind)?;
         // A port that is opened again after a hang-up must be found where it was.
         let kind = match &port {
+            Port::HomeWizard2(device) => Kind::HomeWizard2(device.port()),
             Port::Tcp(tcp) => Kind::Tcp(tcp.port()),
             #[cfg(target_os = "linux")]
             Port::Pty(_) => kind,
@@ -63,6 +71,7 @@ impl Line {
     /// Notices readers that came or went. Returns how many there are.
     pub fn poll(&mut self) -> usize {
         match &mut self.port {
+            Some(Port::HomeWizard2(device)) => device.poll(),
             #[cfg(target_os = "linux")]
             Some(Port::Pty(pty)) => pty.poll(),
             Some(Port::Tcp(tcp)) => tcp.poll(),
@@ -77,7 +86,16 @@ impl Line {
             #[cfg(target_os = "linux")]
             Some(Port::Pty(pty)) => pty.send(bytes),
             Some(Port::Tcp(tcp)) => tcp.send(bytes),
-            None => {}
+            // It has read the meter, and says so in its own words.
+            Some(Port::HomeWizard2(_)) | None => {}
+        }
+    }
+
+    /// The bridge that passes measurements on instead of bytes, if this is one.
+    pub const fn bridge(&mut self) -> Option<&mut HomeWizard2> {
+        match &mut self.port {
+            Some(Port::HomeWizard2(device)) => Some(device),
+            _ => None,
         }
     }
 
@@ -110,6 +128,11 @@ impl Line {
 
 fn open(kind: Kind) -> io::Result<(Port, String)> {
     match kind {
+        Kind::HomeWizard2(port) => {
+            let device = HomeWizard2::open(port)?;
+            let address = format!("homewizard2://127.0.0.1:{}", device.port());
+            Ok((Port::HomeWizard2(device), address))
+        }
         #[cfg(target_os = "linux")]
         Kind::Pty { baud } => {
             let pty = Pty::open(baud)?;

@@ -11,6 +11,7 @@ mod checksum;
 mod cipher;
 mod d0;
 mod dlms;
+mod homewizard;
 mod print;
 mod sml;
 mod tic;
@@ -119,6 +120,11 @@ impl Meter {
             Family::Sml => sml::frame(self, &Values::new(self, home, quirks)),
             Family::Tic => tic::frame(self, &Values::new(self, home, quirks)),
         }
+    }
+
+    /// What a HomeWizard P1 meter makes of the telegram at the home's second.
+    pub fn measurement(&self, home: &mut Home, quirks: Quirks) -> String {
+        homewizard::measurement(&Values::new(self, home, quirks))
     }
 
     fn p1(&self, home: &mut Home, quirks: Quirks, counter: u32) -> Vec<u8> {

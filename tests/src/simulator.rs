@@ -3,6 +3,7 @@
 //! Owns no clock: [`Simulator::tick`] is told the time. Every simulated second is counted, none is skipped in the books;
 //! telegrams leave at the version's interval.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
@@ -125,6 +126,8 @@ struct State<'a> {
     telegrams: u64,
     readers: usize,
     address: Option<&'a str>,
+    /// Of a bridge that pairs: names and tokens.
+    users: BTreeMap<String, String>,
 }
 
 /// Why a command was not obeyed.
@@ -243,8 +246,18 @@ impl Simulator {
         if self.home.second() < self.faults.silent_until {
             return;
         }
-        let (telegram, honest) = self.say();
-        self.hand_over(&telegram);
+        let honest = match self.line.as_mut().and_then(Line::bridge) {
+            Some(bridge) => {
+                let quirks = self.faults.quirks(self.meter.tells_registers(self.home.second()));
+                bridge.send(&self.meter.measurement(&mut self.home, quirks));
+                quirks.is_honest()
+            }
+            None => {
+                let (telegram, honest) = self.say();
+                self.hand_over(&telegram);
+                honest
+            }
+        };
         self.telegrams += 1;
         if honest {
             let mut books = self.books();
@@ -332,6 +345,8 @@ impl Simulator {
     /// | `reduced on`, `reduced off` | SML without its PIN, and with it |
     /// | `tic-mode historique`, `tic-mode standard` | Linky's operator switches the mode |
     /// | `parity on`, `parity off` | characters of seven bits come with parity in bit 7, or without |
+    /// | `button` | presses the button of a bridge that pairs: for thirty seconds it takes a new user |
+    /// | `forget-users`, `replace` | that bridge is reset, or another one with a certificate of its own |
     /// | `power WATTS`, `power auto` | forces the net power; registers follow exactly |
     /// | `state` | one line of JSON: the books at the last undamaged telegram, and `now` |
     ///
@@ -350,6 +365,14 @@ impl Simulator {
             Some(text) => text.parse::<i64>().map_err(|_| bad()),
         };
         match verb {
+            "button" | "forget-users" | "replace" => {
+                let bridge = self.line.as_mut().and_then(Line::bridge).ok_or_else(bad)?;
+                match verb {
+                    "button" => bridge.press(),
+                    "forget-users" => bridge.forget(),
+                    _ => bridge.replace().map_err(|_| bad())?,
+                }
+            }
             "clock" => {
                 self.meter.clock_error = match first.ok_or_else(bad)? {
                     "ok" | "child" => 0,
@@ -447,6 +470,7 @@ impl Simulator {
             equipment: &self.home.device().equipment,
             telegrams: self.telegrams,
             readers,
+            users: self.line.as_mut().and_then(Line::bridge).map(|bridge| bridge.users()).unwrap_or_default(),
             address: self.line.as_ref().map(Line::address),
         })
     }

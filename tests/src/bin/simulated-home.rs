@@ -30,6 +30,7 @@ simulated-home: a household behind its meter, on a port of this machine
   --profile NAME       typical quiet busy solar (typical)
   --pty                talk on a pseudo-terminal (this is what it does if nothing else is said)
   --strict-speed       a reader of the pseudo-terminal at another speed than the meter's hears noise
+  --homewizard2 PORT   be a HomeWizard P1 meter that reads it, on a TLS port of the loopback address; 0 takes a free one
   --tcp PORT           talk on a TCP port of the loopback address; 0 takes a free one
   --once N             print N telegrams to standard output at once, and end
   --start INSTANT      begin then (RFC 3339) and not now
@@ -59,6 +60,8 @@ Commands, on standard input and in --faults:
   tic-mode historique|standard      Linky's operator switches the mode
   parity on|off                     seven-bit characters with their parity in bit 7 (TIC and D0: on), or without;
                                     never with --once
+  button                            presses a HomeWizard's button: for thirty seconds it takes a new user
+  forget-users, replace             it is reset, or another one with a certificate of its own
   state                             one line of JSON: the books
 ";
 
@@ -120,6 +123,7 @@ fn arguments() -> Result<Option<Arguments>, Failure> {
             Long("profile") => options.profile = parser.value()?.parse()?,
             Long("pty") => kind = Kind::Pty { baud: None },
             Long("strict-speed") => strict = true,
+            Long("homewizard2") => kind = Kind::HomeWizard2(parser.value()?.parse()?),
             Long("tcp") => kind = Kind::Tcp(parser.value()?.parse()?),
             Long("once") => once = Some(parser.value()?.parse()?),
             Long("start") => {

@@ -41,7 +41,10 @@ fn page() -> PathBuf {
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
+    /// Every test begins with one.
     pub(crate) fn new(name: &str) -> Self {
+        // Built with the gateway, the tests' own HTTP client has TLS without a provider, and wants one before it speaks at all.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = std::env::temp_dir().join(format!("wattle-e2e-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a writable temporary folder");
@@ -111,8 +114,12 @@ pub(crate) struct SimulatedHome {
 
 impl SimulatedHome {
     pub(crate) fn start() -> Self {
+        Self::start_as(&["--pty"])
+    }
+
+    pub(crate) fn start_as(arguments: &[&str]) -> Self {
         let mut command = Command::new(program("simulated-home"));
-        command.args(["--pty", "--seed", "11"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments).args(["--seed", "11"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(&mut command);
         let input = process.0.stdin.take().expect("piped");
         let output = process.lines();
@@ -142,6 +149,23 @@ pub(crate) struct Wattle {
 
 impl Wattle {
     pub(crate) fn start(folder: &Folder, meter: Option<&str>) -> Self {
+        let mut command = Self::command(folder);
+        if let Some(meter) = meter {
+            command.args(["--meter", meter]);
+        }
+        Self::run(command)
+    }
+
+    /// Wattle that tells all it can into a file of the folder, after what is there.
+    pub(crate) fn start_telling(folder: &Folder, log: &str) -> Self {
+        let mut command = Self::command(folder);
+        let log =
+            std::fs::File::options().create(true).append(true).open(folder.0.join(log)).expect("a writable folder");
+        command.env("WATTLE_LOG", "trace").stderr(log);
+        Self::run(command)
+    }
+
+    fn command(folder: &Folder) -> Command {
         let mut command = Command::new(program("gateway"));
         command
             .arg("--data")
@@ -153,10 +177,7 @@ impl Wattle {
             .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        if let Some(meter) = meter {
-            command.args(["--meter", meter]);
-        }
-        Self::run(command)
+        command
     }
 
     /// Wattle in a session of its own with a real secret store, unlocked with a password as at a login.
@@ -270,6 +291,11 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
+    /// What a fresh watch begins with.
+    pub(crate) async fn first(mut self) -> Value {
+        self.next().await["content"].take()
+    }
+
     async fn next(&mut self) -> Value {
         loop {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
