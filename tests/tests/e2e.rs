@@ -6,6 +6,8 @@
 
 #[path = "e2e/browser.rs"]
 mod browser;
+#[path = "e2e/pairing.rs"]
+mod pairing;
 #[path = "e2e/process.rs"]
 mod process;
 #[path = "e2e/window.rs"]

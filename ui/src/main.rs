@@ -6,6 +6,7 @@
 
 mod backend;
 mod chart;
+mod device;
 mod format;
 mod live;
 mod route;

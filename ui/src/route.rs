@@ -3,11 +3,13 @@
 use contract::history::Period;
 use contract::live::MeterId;
 
+use crate::device::Device;
+
 /// Where one is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Pairing a meter.
-    AddMeter,
+    /// Adding a meter: what the household has, once they have said so.
+    AddMeter(Option<Device>),
     /// A stretch of the past; `None` for the running one.
     History(Period, Option<String>),
     /// Meters, data, appearance.
@@ -28,7 +30,7 @@ impl Route {
     pub(crate) fn parse(hash: &str) -> Self {
         let mut parts = hash.trim_start_matches(['#', '/']).split('/');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("add-meter"), ..) => Self::AddMeter,
+            (Some("add-meter"), device, _) => Self::AddMeter(device.and_then(Device::named)),
             (Some("history"), period, date) => {
                 let period = match period {
                     Some("week") => Period::Week,
@@ -49,7 +51,8 @@ impl Route {
     /// What stands in the address.
     pub(crate) fn print(&self) -> String {
         match self {
-            Self::AddMeter => "#/add-meter".to_owned(),
+            Self::AddMeter(None) => "#/add-meter".to_owned(),
+            Self::AddMeter(Some(device)) => format!("#/add-meter/{}", device.name()),
             Self::History(period, date) => {
                 let period = match period {
                     Period::Day => "day",
@@ -88,6 +91,7 @@ mod tests {
             "#/sharing",
             "#/home",
             "#/add-meter",
+            "#/add-meter/homewizard",
             "#/meter/3",
             "#/wall",
         ] {

@@ -2,12 +2,14 @@
 
 pub(crate) mod add_meter;
 pub(crate) mod flow;
+pub(crate) mod found;
 pub(crate) mod history;
 pub(crate) mod home;
 pub(crate) mod keys;
 pub(crate) mod line;
 pub(crate) mod meter;
 pub(crate) mod now;
+pub(crate) mod pairing;
 pub(crate) mod sharing;
 pub(crate) mod shell;
 pub(crate) mod wall;

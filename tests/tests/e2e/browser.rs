@@ -89,6 +89,18 @@ impl Browser {
         element.click().await.unwrap_or_else(|error| panic!("{mark}: {error}"));
     }
 
+    /// Types into an empty field.
+    pub(crate) async fn enter(&self, mark: &str, text: &str) {
+        until(mark, || self.shows(mark)).await;
+        let element = self.find(mark).await.unwrap_or_else(|| panic!("{mark} is not on the page"));
+        element.send_keys(text).await.unwrap_or_else(|error| panic!("{mark}: {error}"));
+    }
+
+    /// Opens a link; of the same page too.
+    pub(crate) async fn goto(&self, link: &str) {
+        self.driver.goto(link).await.expect("the page answers");
+    }
+
     /// What the browser complained about: policy violations, errors, panics.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let entries = self.driver.browser_log().await.unwrap_or_default();

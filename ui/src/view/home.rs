@@ -21,6 +21,7 @@ pub(crate) fn refusal(error: &CallError) -> String {
         ErrorCode::Invalid => match error.detail.as_deref() {
             Some("address") => "refused-address",
             Some("decryption_key") => "refused-key",
+            Some("password" | "user") => "refused-login",
             Some("zone") => "refused-zone",
             _ => "refused-invalid",
         },
@@ -65,7 +66,7 @@ fn Meters() -> impl IntoView {
                 </a>
             </li>
         }).collect_view()}</ul>
-        <p><a class="button" href=Route::AddMeter.print() data-testid="add-another">{text("add-another")}</a></p>
+        <p><a class="button" href=Route::AddMeter(None).print() data-testid="add-another">{text("add-another")}</a></p>
     }
 }
 

@@ -1,14 +1,19 @@
 //! One meter: whether its link is healthy, what it hears, and why there is no data.
 
-use contract::calls::{RemoveMeter, Secret, SetMeterKey};
+use contract::calls::{ReadAgain, RemoveMeter, Secret, SetMeterKey};
 use contract::live::{MeterId, MeterState};
+use contract::pairing::DeviceAccess;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use meter_link::bridge::Proof;
 use meter_link::diagnosis::Finding;
 
+use super::home::refusal;
 use super::keys::Keys;
+use super::pairing::{Pairing, Wanted};
 use super::words;
 use crate::backend::{self, browser};
+use crate::device::{self, Device};
 use crate::format;
 use crate::live::Live;
 use crate::route::Route;
@@ -22,17 +27,6 @@ pub(crate) fn Meter(
 ) -> impl IntoView {
     let live = expect_context::<Live>();
     let meter = Memo::new(move |_| live.meter(id));
-    let (sure, set_sure) = signal(false);
-    let remove = move |_| {
-        if !sure.get_untracked() {
-            return set_sure.set(true);
-        }
-        spawn_local(async move {
-            if backend::call(RemoveMeter { meter: id }).await.is_ok() {
-                browser::go(&Route::Home, true);
-            }
-        });
-    };
     view! {
         <section class="reading">
             <p><a href=Route::Home.print()>{text("back-home")}</a></p>
@@ -40,12 +34,50 @@ pub(crate) fn Meter(
             <Diagnosis id/>
             {move || meter.get().map(|meter| view! { <Heard meter/> })}
             <Keys id/>
+            <Removal id/>
+        </section>
+    }
+}
+
+/// Ends reading a meter; says what became of Wattle at its device.
+#[component]
+fn Removal(id: MeterId) -> impl IntoView {
+    let live = expect_context::<Live>();
+    let is_there = Memo::new(move |_| live.meter(id).is_some());
+    let is_paired =
+        Memo::new(move |_| live.meter(id).is_some_and(|meter| device::proof(&meter.address) == Proof::Button));
+    let (sure, set_sure) = signal(false);
+    let (leaving, set_leaving) = signal(false);
+    let (said, set_said) = signal(None::<String>);
+    let remove = move |_| {
+        if !sure.get_untracked() {
+            return set_sure.set(true);
+        }
+        set_leaving.set(true);
+        spawn_local(async move {
+            let answer = backend::call(RemoveMeter { meter: id }).await;
+            set_leaving.set(false);
+            match answer {
+                Ok(DeviceAccess::Nothing) => browser::go(&Route::Home, true),
+                Ok(DeviceAccess::Ended) => set_said.set(Some(text("meter-left"))),
+                Ok(DeviceAccess::Left) => set_said.set(Some(text("meter-not-left"))),
+                Err(error) => set_said.set(Some(refusal(&error))),
+            }
+        });
+    };
+    let label = move || match (leaving.get(), sure.get()) {
+        (true, _) => text("meter-leaving"),
+        (false, true) => text("meter-remove-sure"),
+        (false, false) => text("meter-remove"),
+    };
+    view! {
+        <Show when=move || is_there.get() || leaving.get()>
             <h2>{text("meter-remove-title")}</h2>
             <p>{text("meter-remove-explained")}</p>
-            <button class="danger" data-testid="remove-meter" on:click=remove>
-                {move || if sure.get() { text("meter-remove-sure") } else { text("meter-remove") }}
-            </button>
-        </section>
+            <Show when=move || is_paired.get()><p>{text("meter-remove-paired")}</p></Show>
+            <button class="danger" data-testid="remove-meter" disabled=move || leaving.get() on:click=remove>{label}</button>
+        </Show>
+        <p class="large" role="status" data-testid="removed">{move || said.get()}</p>
     }
 }
 
@@ -54,7 +86,11 @@ pub(crate) fn name(meter: &MeterState) -> String {
     match (meter.name.is_empty(), meter.address.as_str()) {
         (false, _) => meter.name.clone(),
         (true, "simulated") => text("meter-simulated"),
-        (true, _) => meter.health.identification.clone().unwrap_or_else(|| text("meter-unnamed")),
+        (true, address) => match (meter.health.identification.as_deref(), Device::at(address)) {
+            (Some(said), _) if !said.is_empty() => said.to_owned(),
+            (_, Some(device)) => text(&format!("device-{}", device.name())),
+            (_, None) => text("meter-unnamed"),
+        },
     }
 }
 
@@ -72,14 +108,35 @@ pub(crate) fn Diagnosis(
     let live = expect_context::<Live>();
     // Each redrawn only when it changes: counts move every second while somebody types a key.
     let finding = Memo::new(move |_| live.meter(id).map(|meter| meter.finding));
+    let wanted = Memo::new(move |_| live.meter(id).and_then(|meter| Wanted::of(&meter)));
     let needs_key = Memo::new(move |_| finding.get().is_some_and(needs_key));
+    let shown = Memo::new(move |_| finding.get().filter(|_| !wanted.get().is_some_and(Wanted::speaks_for_itself)));
+    let waits = Memo::new(move |_| shown.get().is_some_and(waits));
     view! {
-        {move || finding.get().map(|finding| view! {
+        {move || shown.get().map(|finding| view! {
             <p class="large" data-testid="finding" class:fine=finding == Finding::Fine>{health(finding)}</p>
             {(finding != Finding::Fine).then(|| view! { <p class="check">{text(&format!("check-{}", words::finding(finding)))}</p> })}
         })}
+        {move || wanted.get().map(|wanted| view! { <Pairing id wanted/> })}
+        {move || waits.get().then(|| view! { <p><button data-testid="read-again" on:click=move |_| {
+            // A refusal changes nothing that is shown.
+            spawn_local(async move { drop(backend::call(ReadAgain { meter: id }).await) });
+        }>{text("read-again")}</button></p> })}
         {move || needs_key.get().then(|| view! { <KeyEntry id/> })}
     }
+}
+
+/// Whether it is tried again after a pause that a person can cut short.
+const fn waits(finding: Finding) -> bool {
+    matches!(
+        finding,
+        Finding::BridgeStale
+            | Finding::NotAllowed
+            | Finding::NotEnabled
+            | Finding::NotFound
+            | Finding::NotReachable
+            | Finding::PortBusy
+    )
 }
 
 /// Whether a key is what the meter waits for.
@@ -107,7 +164,7 @@ pub(crate) fn KeyEntry(
         };
         spawn_local(async move {
             let answer = backend::call(request).await;
-            set_refused.set(answer.err().map(|error| super::home::refusal(&error)));
+            set_refused.set(answer.err().map(|error| refusal(&error)));
         });
     };
     view! {
@@ -117,11 +174,11 @@ pub(crate) fn KeyEntry(
                     on:input=move |event| set_key.set(event_target_value(&event))/>
             </label>
             <label>{text("key-authentication")}
-                <input type="text" autocomplete="off" spellcheck="false" maxlength="64"
+                <input type="text" autocomplete="off" spellcheck="false" maxlength="64" data-testid="meter-authentication-key"
                     on:input=move |event| set_authentication.set(event_target_value(&event))/>
             </label>
             <p class="broken" role="alert">{move || refused.get()}</p>
-            <button type="submit">{text("key-keep")}</button>
+            <button type="submit" data-testid="keep-key">{text("key-keep")}</button>
         </form>
     }
 }

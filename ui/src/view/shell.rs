@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::found::Search;
 use super::{add_meter, history, home, meter, now, sharing, wall};
 use crate::backend::browser;
 use crate::live::{Live, Standing};
@@ -13,6 +14,7 @@ use crate::text::{text, with};
 pub(crate) fn Shell() -> impl IntoView {
     let live = Live::begin();
     provide_context(live);
+    provide_context(Search::new());
     let route = browser::route();
     let route = Memo::new(move |_| route.get());
     browser::appear(browser::remembered("theme").as_deref());
@@ -20,11 +22,11 @@ pub(crate) fn Shell() -> impl IntoView {
     // The first start leads to the first question.
     Effect::new(move |_| {
         if live.standing.get() == Standing::Empty && matches!(route.get_untracked(), Route::Now | Route::Wall) {
-            browser::go(&Route::AddMeter, true);
+            browser::go(&Route::AddMeter(None), true);
         }
     });
     let screen = move || match route.get() {
-        Route::AddMeter => view! { <add_meter::AddMeter/> }.into_any(),
+        Route::AddMeter(device) => view! { <add_meter::AddMeter device/> }.into_any(),
         Route::History(period, date) => view! { <history::History period date/> }.into_any(),
         Route::Home => view! { <home::Home/> }.into_any(),
         Route::Meter(id) => view! { <meter::Meter id/> }.into_any(),
@@ -32,9 +34,9 @@ pub(crate) fn Shell() -> impl IntoView {
         Route::Sharing => view! { <sharing::Sharing/> }.into_any(),
         Route::Wall => view! { <wall::Wall/> }.into_any(),
     };
-    // Another place begins at its top and has its own name; within History one stays where one looks.
-    Effect::new(move |before: Option<std::mem::Discriminant<Route>>| {
-        let here = std::mem::discriminant(&route.get());
+    // Another place or question begins at its top and has its own name; within History one stays where one looks.
+    Effect::new(move |before: Option<(std::mem::Discriminant<Route>, bool)>| {
+        let here = route.with(|route| (std::mem::discriminant(route), matches!(route, Route::AddMeter(Some(_)))));
         if before != Some(here) {
             browser::arrive(
                 &with("page-title", &[("place", text(place(&route.get_untracked())).into())]),
@@ -65,7 +67,7 @@ pub(crate) fn Shell() -> impl IntoView {
 /// The name of a route's place.
 const fn place(route: &Route) -> &'static str {
     match route {
-        Route::AddMeter => "add-title",
+        Route::AddMeter(_) => "add-title",
         Route::History(..) => "place-history",
         Route::Home | Route::Meter(_) => "place-home",
         Route::Now | Route::Wall => "place-now",
@@ -81,7 +83,7 @@ fn Places(route: Memo<Route>) -> impl IntoView {
             Route::Now => Memo::new(move |_| route.get() == Route::Now),
             Route::History(..) => Memo::new(move |_| matches!(route.get(), Route::History(..))),
             Route::Sharing => Memo::new(move |_| route.get() == Route::Sharing),
-            _ => Memo::new(move |_| matches!(route.get(), Route::Home | Route::Meter(_) | Route::AddMeter)),
+            _ => Memo::new(move |_| matches!(route.get(), Route::Home | Route::Meter(_) | Route::AddMeter(_))),
         };
         view! {
             <a href=target.print() data-testid=mark aria-current=move || here.get().then_some("page")>
