@@ -11,7 +11,6 @@ mod pairing;
 mod point;
 mod protection;
 mod sending;
-mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +26,7 @@ use meter_link::health::Health;
 use meter_link::meter::{Arrived, MeterEvent, Refused};
 use meter_link::reading::{Medium, Reading};
 use meter_link::security::KeyPair;
+use meter_link::standing::Standing;
 use rusqlite::{Connection, Transaction, params};
 use tokio::sync::{mpsc, oneshot};
 
@@ -39,7 +39,6 @@ use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 use point::Point;
 use protection::{Protection, Verdict};
-use standing::Standing;
 
 /// Readings that wait while the disk is full: an hour of one a second.
 const WAITING_ROOM: usize = 3_600;
@@ -248,9 +247,12 @@ impl Recorder {
         let now = (self.now)();
         self.live.change(|state| {
             let meter = state.meters.get_mut(&id)?;
+            let stands = || standing.and_then(|standing| standing.finding(is_bridge(&meter.address), now));
             meter.finding = match diagnose(&health) {
-                Finding::Fine => {
-                    standing.and_then(|standing| standing.finding(&meter.address, now)).unwrap_or(Finding::Fine)
+                Finding::Fine => stands().unwrap_or(Finding::Fine),
+                // A clock that stands with all it stamps is not the meter's fault.
+                Finding::ClockWrong => {
+                    stands().filter(|finding| *finding == Finding::BridgeStale).unwrap_or(Finding::ClockWrong)
                 }
                 other => other,
             };
@@ -265,9 +267,10 @@ impl Recorder {
             return;
         }
         if let Waiting::Reading(arrived) = &heard
+            && arrived.live
             && self.protections.contains_key(&meter)
         {
-            self.standings.entry(meter).or_default().hear(arrived);
+            self.standings.entry(meter).or_default().hear(&arrived.reading, arrived.arrived_utc_milliseconds);
         }
         if self.waiting.len() == WAITING_ROOM {
             self.waiting.pop_front();
@@ -532,4 +535,9 @@ fn meters(connection: &Connection) -> Result<Vec<MeterState>, StoreError> {
 /// The host's clock, milliseconds since 1970 UTC.
 pub(crate) fn host_clock() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+/// Whether something between the meter and us answers for it.
+fn is_bridge(address: &str) -> bool {
+    !["serial:", "tcp:", "file:", "simulated"].iter().any(|own| address.starts_with(own))
 }

@@ -25,7 +25,8 @@ impl Drop for Folder {
 
 fn open(folder: &Path) -> Household {
     let secrets = Secrets::File(folder.join("database.key"));
-    let options = Options { folder: folder.to_owned(), secrets, capabilities: Vec::new(), list_ports: Vec::new };
+    let (find_devices, list_ports) = (Vec::new, Vec::new);
+    let options = Options { folder: folder.to_owned(), secrets, capabilities: Vec::new(), find_devices, list_ports };
     Household::open(options).expect("the folder opens").0
 }
 

@@ -190,7 +190,8 @@ impl House {
 
 fn open(folder: &Path) -> (Household, UnboundedReceiver<MeterOrder>) {
     let secrets = Secrets::File(folder.join("database.key"));
-    let options = Options { folder: folder.to_owned(), secrets, capabilities: Vec::new(), list_ports: Vec::new };
+    let (find_devices, list_ports) = (Vec::new, Vec::new);
+    let options = Options { folder: folder.to_owned(), secrets, capabilities: Vec::new(), find_devices, list_ports };
     Household::open(options).expect("the folder opens")
 }
 

@@ -1,33 +1,40 @@
-//! Prints what a meter's bytes say: one JSON object per reading on standard output, one per error on standard error.
+//! Prints what a meter's bytes say: one JSON object per reading on standard output, one per error on standard error, and
+//! there, last, what to look at first if anything is wrong.
 //!
 //!     cargo run -q -p meter-link --example decode -- [--protocol NAME] [--key HEX] [--auth-key HEX] FILE
 //!
 //! `FILE` holds the raw bytes; `-` is standard input. The exit status is 1 if nothing decoded, 2 if the command line makes
 //! no sense. A telegram whose checksum fails is printed with trust `unverified`, after its error: recordings are often
-//! edited. The product itself never takes one.
+//! edited. The product itself never takes one. Nobody knows when the bytes came, so a meter's clock is called wrong only if
+//! it shows nonsense, or a time after the recording was made.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
 
 use std::io::Read as _;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use meter_link::decoder::{Decoder, Protocol};
-use meter_link::diagnosis::{Finding, diagnose};
+use meter_link::diagnosis::{CLOCK_TOLERANCE_MILLISECONDS, Finding, diagnose};
 use meter_link::error::DecodeError;
 use meter_link::health::{Health, LinkProblem, LinkState};
 use meter_link::name::name;
 use meter_link::reading::{Measured, MeterTime, Reading, Trust};
 use meter_link::security::KeyPair;
+use meter_link::standing::Standing;
 use serde_json::{Value, json};
 
 const USAGE: &str = "usage: decode [--protocol NAME] [--key HEX]... [--auth-key HEX]... FILE";
 
 fn main() -> ExitCode {
-    match Asked::read(std::env::args().skip(1)).and_then(|asked| asked.content().map(|bytes| (asked, bytes))) {
-        Ok((asked, bytes)) => match decode(&asked, &bytes) {
-            0 => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
-        },
+    match Asked::read(std::env::args().skip(1)).and_then(|asked| asked.content().map(|content| (asked, content))) {
+        Ok((asked, (bytes, made))) => {
+            let (readings, _) = decode(&asked, &bytes, made, &mut |line| match line {
+                Line::Error(line) => eprintln!("{line}"),
+                Line::Reading(line) => println!("{line}"),
+            });
+            if readings == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
         Err(message) => {
             eprintln!("{}", json!({ "error": "usage", "message": message }));
             ExitCode::from(2)
@@ -35,10 +42,16 @@ fn main() -> ExitCode {
     }
 }
 
-struct Asked {
-    protocols: Vec<Protocol>,
-    keys: Vec<KeyPair>,
-    file: String,
+/// A line to be printed.
+pub(crate) enum Line {
+    Error(Value),
+    Reading(Value),
+}
+
+pub(crate) struct Asked {
+    pub(crate) protocols: Vec<Protocol>,
+    pub(crate) keys: Vec<KeyPair>,
+    pub(crate) file: String,
 }
 
 impl Asked {
@@ -64,13 +77,20 @@ impl Asked {
         Ok(Self { protocols, keys, file: file.ok_or(USAGE.to_owned())? })
     }
 
-    fn content(&self) -> Result<Vec<u8>, String> {
+    /// The bytes, and when they had been written at the latest, in milliseconds since 1970 UTC.
+    fn content(&self) -> Result<(Vec<u8>, i64), String> {
+        let since = |time: SystemTime| {
+            i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+        };
         if self.file != "-" {
-            return std::fs::read(&self.file).map_err(|error| format!("{}: {error}", self.file));
+            let name = |error| format!("{}: {error}", self.file);
+            let bytes = std::fs::read(&self.file).map_err(name)?;
+            let made = std::fs::metadata(&self.file).and_then(|metadata| metadata.modified());
+            return Ok((bytes, since(made.unwrap_or_else(|_| SystemTime::now()))));
         }
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-        Ok(bytes)
+        Ok((bytes, since(SystemTime::now())))
     }
 }
 
@@ -87,10 +107,11 @@ fn named(name: &str) -> Result<Vec<Protocol>, String> {
     Ok(found)
 }
 
-/// Decodes and prints; gives how many readings there were.
-fn decode(asked: &Asked, mut bytes: &[u8]) -> usize {
+/// Decodes bytes that had been recorded by `made`; tells every line. Gives how many readings there were, and the finding.
+pub(crate) fn decode(asked: &Asked, mut bytes: &[u8], made: i64, tell: &mut dyn FnMut(Line)) -> (usize, Finding) {
     let mut decoder = Decoder::of(&asked.protocols, &asked.keys, &[]).showing_damaged();
     let (mut readings, mut health, is_empty) = (0, Health::default(), bytes.is_empty());
+    let (mut standing, mut damaged) = (Standing::default(), 0_usize);
     loop {
         let taken = decoder.handle_bytes(bytes);
         bytes = &bytes[taken..];
@@ -101,12 +122,22 @@ fn decode(asked: &Asked, mut bytes: &[u8]) -> usize {
             match result {
                 Ok(reading) => {
                     readings += 1;
-                    health.hear_reading(&reading, decoder.is_replay_undetectable());
-                    println!("{}", print_reading(&reading));
+                    // What is shown after its error says nothing of the meter.
+                    if reading.trust == Trust::Unverified && damaged > 0 {
+                        damaged -= 1;
+                    } else {
+                        let time = reading.meter_time.map(|time| time.unix_milliseconds);
+                        let is_ahead = |ahead: &i64| *ahead > CLOCK_TOLERANCE_MILLISECONDS;
+                        health.hear_reading(&reading, decoder.is_replay_undetectable());
+                        health.clock_offset_milliseconds = time.map(|time| time - made).filter(is_ahead);
+                        standing.hear(&reading, time.unwrap_or(0));
+                    }
+                    tell(Line::Reading(print_reading(&reading)));
                 }
                 Err(error) => {
+                    damaged += usize::from(matches!(error, DecodeError::Checksum { .. }));
                     health.hear_error(error);
-                    eprintln!("{}", print_error(error));
+                    tell(Line::Error(print_error(error)));
                 }
             }
         }
@@ -120,11 +151,18 @@ fn decode(asked: &Asked, mut bytes: &[u8]) -> usize {
         (false, 0) => Some(LinkProblem::Unrecognised),
         _ => None,
     };
-    let finding = diagnose(&health);
+    let finding = match diagnose(&health) {
+        Finding::Fine => standing.finding_in_recording().unwrap_or(Finding::Fine),
+        other => other,
+    };
     if finding != Finding::Fine {
-        eprintln!("{}", json!({ "finding": finding, "next": finding.next_step() }));
+        tell(Line::Error(json!({ "finding": finding, "next": finding.next_step() })));
     }
-    readings
+    if health.replay_undetectable {
+        let message = "this meter always counts 0: a recording of it cannot be told from what is new";
+        tell(Line::Error(json!({ "note": "replay_undetectable", "message": message })));
+    }
+    (readings, finding)
 }
 
 fn print_error(error: DecodeError) -> Value {
@@ -180,7 +218,7 @@ fn print_local(time: MeterTime) -> String {
 }
 
 /// Seconds since 1970 as `YYYY-MM-DDThh:mm:ss`, by counting 400-year cycles from a March.
-fn print_civil(seconds: i64) -> String {
+pub(crate) fn print_civil(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));

@@ -8,6 +8,8 @@ use crate::health::{Health, KeyState, LinkProblem, LinkState};
 
 /// A meter's clock further off than this is not believed: no time zone mistake is smaller, no honest drift larger.
 pub const CLOCK_TOLERANCE_MILLISECONDS: i64 = 600_000;
+/// More than one frame in so many must fail before a line that lives is said to be noisy, or tampered with.
+const MANY: u64 = 3;
 /// Frames in a row that the key which fitted before does not open: fewer may be noise under a good checksum.
 const CHANGED_AFTER: u32 = 3;
 
@@ -101,6 +103,8 @@ impl Finding {
 /// The finding for a meter.
 pub fn diagnose(health: &Health) -> Finding {
     let is_late = health.state != LinkState::Live;
+    // A key that has fitted is wrong only if that lasts; once may be noise.
+    let lasts = !health.has_fitted || health.sealed_in_a_row >= CHANGED_AFTER;
     match (health.state, health.problem) {
         (_, Some(LinkProblem::Busy)) => Finding::PortBusy,
         (_, Some(LinkProblem::Denied)) => Finding::NotAllowed,
@@ -111,12 +115,15 @@ pub fn diagnose(health: &Health) -> Finding {
         (_, Some(LinkProblem::Closed | LinkProblem::Refused)) => Finding::NotReachable,
         (LinkState::Ended, _) => Finding::FileEnded,
         _ if health.key == KeyState::Needed => Finding::KeyNeeded,
-        _ if health.key == KeyState::AuthenticationWrong => Finding::AuthenticationKeyWrong,
-        _ if health.key == KeyState::Changed && health.sealed_in_a_row >= CHANGED_AFTER => Finding::KeyChanged,
+        _ if health.key == KeyState::AuthenticationWrong && lasts => Finding::AuthenticationKeyWrong,
+        _ if health.key == KeyState::Changed && lasts => Finding::KeyChanged,
         _ if health.key == KeyState::Wrong => Finding::KeyWrong,
         _ if health.replayed_lately => Finding::Replayed,
         (LinkState::Live, _) => match health.clock_offset_milliseconds {
             Some(offset) if offset.abs() > CLOCK_TOLERANCE_MILLISECONDS => Finding::ClockWrong,
+            _ if health.checksum_failures * (MANY - 1) > health.frames => Finding::ChecksumFails,
+            _ if health.rejected * (MANY - 1) > health.frames => Finding::Rejected,
+            _ if health.clock_nonsense => Finding::ClockWrong,
             _ if health.reduced => Finding::PinNeeded,
             _ => Finding::Fine,
         },

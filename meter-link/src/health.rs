@@ -46,7 +46,7 @@ pub struct Health {
     /// A key has opened a frame before.
     #[serde(default)]
     pub has_fitted: bool,
-    /// Frames since the last good one that no key opened.
+    /// Frames since the last good one that no key opened, or not with its authentication key.
     #[serde(default)]
     pub sealed_in_a_row: u32,
     /// Why the last frame was refused, if one was.
@@ -67,6 +67,9 @@ pub struct Health {
     pub interval_milliseconds: Option<u32>,
     /// Meter's clock minus host's clock at the last frame, smoothed over nothing.
     pub clock_offset_milliseconds: Option<i64>,
+    /// The meter's clock shows what no clock can mean: it was never set.
+    #[serde(default)]
+    pub clock_nonsense: bool,
 }
 
 impl Default for Health {
@@ -96,6 +99,7 @@ impl Default for Health {
             last_frame_utc_milliseconds: None,
             interval_milliseconds: None,
             clock_offset_milliseconds: None,
+            clock_nonsense: false,
         }
     }
 }
@@ -109,6 +113,8 @@ impl Health {
         self.identification = Some(reading.identification.clone());
         self.country = reading.country.or(self.country);
         self.reduced = reading.reduced;
+        // Not every list has the clock in it.
+        self.clock_nonsense = reading.meter_time.is_none() && (self.clock_nonsense || reading.has_nonsense_clock());
         self.sealed_in_a_row = 0;
         self.replayed_lately = false;
         self.replay_undetectable = replay_undetectable;
@@ -138,7 +144,7 @@ impl Health {
         let refusal = Refusal::of(error);
         self.rejected += u64::from(refusal.is_some() || error == DecodeError::NoTelegram);
         self.last_refusal = refusal.or(self.last_refusal);
-        if matches!(error, DecodeError::KeyNeeded | DecodeError::KeyWrong) {
+        if matches!(error, DecodeError::AuthenticationKeyWrong | DecodeError::KeyNeeded | DecodeError::KeyWrong) {
             self.sealed_in_a_row = self.sealed_in_a_row.saturating_add(1);
         }
     }

@@ -35,6 +35,7 @@ pub mod sealed;
 pub mod security;
 pub mod sep2;
 pub mod sml;
+pub mod standing;
 pub mod sunspec;
 pub mod tic;
 pub mod units;

@@ -31,10 +31,8 @@ impl Decoder {
         self.framer.handle_bytes(bytes)
     }
 
-    /// The input has ended. Half a fragment says nothing.
-    pub fn handle_end(&mut self) {
-        self.handle_break();
-    }
+    /// The input has ended. Half a fragment says nothing; what is whole is still given.
+    pub const fn handle_end(&mut self) {}
 
     /// The link broke: half a fragment is forgotten.
     pub fn handle_break(&mut self) {

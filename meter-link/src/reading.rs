@@ -56,6 +56,13 @@ impl Reading {
             counter: None,
         }
     }
+
+    /// Whether the meter sent a clock that shows what no clock can mean: 2000-01-01, month 0.
+    pub fn has_nonsense_clock(&self) -> bool {
+        // COSEM and P1; D0's date, time and stamp. Empty parentheses are no clock.
+        let is_clock = |obis: Obis| matches!((obis.a, obis.c, obis.d, obis.e), (0, 1, 0, 0) | (0 | 1, 0, 9, 1..=4));
+        self.not_understood.iter().any(|kept| kept.obis.is_some_and(is_clock) && !kept.text.ends_with("()"))
+    }
 }
 
 /// One quantity with its value.

@@ -38,10 +38,8 @@ impl Decoder {
         self.framer.handle_bytes(bytes)
     }
 
-    /// The input has ended: half a file stays half a file.
-    pub fn handle_end(&mut self) {
-        self.framer = Framer::default();
-    }
+    /// The input has ended. Half a file stays half a file; what is whole is still given.
+    pub const fn handle_end(&mut self) {}
 
     /// The link broke: half a file is forgotten.
     pub fn handle_break(&mut self) {

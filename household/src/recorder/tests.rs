@@ -143,6 +143,25 @@ fn a_bridge_that_repeats_itself_for_a_quarter_of_an_hour_is_stale() {
 }
 
 #[test]
+fn n16_a_second_that_is_said_for_a_quarter_of_an_hour_is_not_the_meters() {
+    let mut house = House::new("stands", "tcp://made:1");
+    let clock = time(START);
+    for minute in 0..20 {
+        NOW.set(START + minute * 60_000);
+        house.hear(|reading| reading.meter_time = clock);
+        let offset = Some(START - NOW.get());
+        let health = Health { state: LinkState::Live, clock_offset_milliseconds: offset, ..Health::default() };
+        house.recorder.hear_health(house.meter, health);
+        let expect = match minute {
+            ..=10 => Finding::Fine,
+            11..=14 => Finding::ClockWrong,
+            _ => Finding::BridgeStale,
+        };
+        assert_eq!(house.state().finding, expect, "minute {minute}");
+    }
+}
+
+#[test]
 fn an_old_suite_is_announced_and_then_refused() {
     let mut house = House::new("suite", "tcp://made:1");
     let (warn, refuse) = (START + HOUR, START + 2 * HOUR);

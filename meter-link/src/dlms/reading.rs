@@ -21,6 +21,11 @@ const MAX_KEPT: usize = 64;
 /// Class of the push setup object, whose own list stands before the values.
 const PUSH_SETUP: i64 = 40;
 
+/// The meter's clock.
+const CLOCK: Obis = Obis::new(0, 0, 1, 0, 0);
+/// The year of a clock that says nothing.
+const UNSPECIFIED: [u8; 2] = [0xFF, 0xFF];
+
 /// A reading, and what could not be read behind it.
 #[derive(Debug)]
 pub struct Interpreted {
@@ -66,6 +71,11 @@ pub fn interpret(notification: &Notification<'_>, trust: Trust, ciphered: bool) 
     let at = |bytes| clock::parse(bytes, found.country, keeps_standard_time);
     // The clock object is the instant of the values; the notification's own time that of sending.
     found.reading.meter_time = found.stamp.and_then(at).or_else(|| notification.time.and_then(at));
+    if let (None, Some(bytes)) = (found.reading.meter_time, found.stamp.or(notification.time))
+        && !bytes.starts_with(&UNSPECIFIED)
+    {
+        found.keep(Some(CLOCK), Token::Octets(bytes));
+    }
     found.reading.country = found.country;
     found.reading.identification =
         [found.maker.map(Maker::name), found.model.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");

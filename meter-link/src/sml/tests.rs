@@ -219,6 +219,15 @@ fn each_capture_reads_as_it_did() {
 }
 
 #[test]
+fn what_is_whole_is_given_after_the_end_too() {
+    let bytes = file(&[signed("1-0:1.8.0", 30, 3, 2_324, 2)]);
+    let mut decoder = Decoder::new();
+    assert_eq!(decoder.handle_bytes(&bytes), bytes.len());
+    decoder.handle_end();
+    assert!(matches!(decoder.poll_reading(), Some(Ok(_))));
+}
+
+#[test]
 fn w14_a_meter_that_waits_for_its_pin_is_told_apart() {
     let whole = signed("1-0:1.8.0", 30, 3, 2_324, 2);
     let exact = signed("1-0:1.8.0", 30, -1, 23_559_290, 4);
