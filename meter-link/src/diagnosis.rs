@@ -111,6 +111,7 @@ pub fn diagnose(health: &Health) -> Finding {
         (_, Some(LinkProblem::NotEnabled)) => Finding::NotEnabled,
         (_, Some(LinkProblem::NotFound)) => Finding::NotFound,
         (_, Some(LinkProblem::PairingNeeded)) => Finding::PairingNeeded,
+        (_, Some(LinkProblem::Stale)) => Finding::BridgeStale,
         (_, Some(LinkProblem::Untrusted)) => Finding::Untrusted,
         (_, Some(LinkProblem::Closed | LinkProblem::Refused)) => Finding::NotReachable,
         (LinkState::Ended, _) => Finding::FileEnded,

@@ -188,6 +188,8 @@ pub enum LinkProblem {
     Refused,
     /// No byte within ten seconds.
     Silent,
+    /// The bridge answers, and what it knows of the meter stands still.
+    Stale,
     /// Bytes arrive, but no frame of a known protocol.
     Unrecognised,
     /// Something answers in the paired device's place: its certificate is another one.

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 
 use crate::diagnosis::Finding;
-use crate::reading::{Measured, Medium, MeterTime, Reading};
+use crate::reading::{Measured, Medium, MeterTime, Quantity, Reading};
 
 /// A child meter sends every five minutes to once a day; two hours more are no alarm.
 const CHILD_FROZEN_AFTER: i64 = 26 * 3_600_000;
 /// A home that uses and makes exactly the same for so long does not exist: its voltage moves every second.
 const BRIDGE_STALE_AFTER: i64 = 15 * 60_000;
+/// Registers alone, without a stamp, stand for longer: those of a plant all night, whole kilowatt-hours while nobody is at
+/// home.
+const REGISTERS_STALE_AFTER: i64 = CHILD_FROZEN_AFTER;
 /// A stamp older than this is no stamp.
 const OLDEST_STAMP: i64 = 31 * 86_400_000;
 /// So many times in a row no meter says the same second: it counts on while it speaks.
@@ -68,8 +71,13 @@ impl Standing {
     /// What a meter in good health is to be told of. `is_bridge`: something between the meter and us answers for it.
     pub fn finding(&self, is_bridge: bool, now: i64) -> Option<Finding> {
         let is_stale = |said: &Said| {
-            // A clock that stands together with all it stamps is not the meter's fault, whatever the link is.
-            (is_bridge || said.time.is_some()) && now - said.changed >= BRIDGE_STALE_AFTER
+            let stood = now - said.changed;
+            match said.time {
+                // A clock that stands together with all it stamps is not the meter's fault, whatever the link is.
+                Some(_) => stood >= BRIDGE_STALE_AFTER,
+                None if said.values.iter().any(flows) => is_bridge && stood >= BRIDGE_STALE_AFTER,
+                None => is_bridge && stood >= REGISTERS_STALE_AFTER,
+            }
         };
         if self.said.as_ref().is_some_and(is_stale) {
             return Some(Finding::BridgeStale);
@@ -93,6 +101,12 @@ impl Standing {
         }
         self.finding(false, time.max(said.changed))
     }
+}
+
+/// Whether a value is of something that flows now, and so never stays the same in a home.
+fn flows(value: &Measured) -> bool {
+    let is_now = matches!(value.quantity, Quantity::ActivePower(..) | Quantity::Current(_) | Quantity::Voltage(_));
+    is_now && value.value.mantissa != 0
 }
 
 #[cfg(test)]

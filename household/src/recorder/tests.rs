@@ -162,6 +162,24 @@ fn n16_a_second_that_is_said_for_a_quarter_of_an_hour_is_not_the_meters() {
 }
 
 #[test]
+fn a_bridge_of_registers_alone_or_of_a_plant_at_night_may_repeat_itself_for_a_day() {
+    let register = Quantity::ActiveEnergy(Flow::Import, 0);
+    let night = Quantity::ActivePower(Flow::Export, Phase::Total);
+    for (quantity, unit, count) in [(register, Unit::WattHour, 4_000), (night, Unit::Watt, 0)] {
+        let mut house = House::new("registers", "tasmota://made");
+        for (hours, expect) in [(0, Finding::Fine), (1, Finding::Fine), (25, Finding::Fine), (26, Finding::BridgeStale)]
+        {
+            NOW.set(START + hours * HOUR);
+            let finding = house.hear(|reading| {
+                reading.meter_time = None;
+                reading.values = vec![measured(0, quantity, count, unit, None)];
+            });
+            assert_eq!(finding, expect, "after {hours} hours");
+        }
+    }
+}
+
+#[test]
 fn an_old_suite_is_announced_and_then_refused() {
     let mut house = House::new("suite", "tcp://made:1");
     let (warn, refuse) = (START + HOUR, START + 2 * HOUR);

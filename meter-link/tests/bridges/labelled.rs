@@ -1,6 +1,9 @@
 //! Rainforest's EAGLE by the numbers on its label: over plain HTTP, over TLS with a pinned certificate, and what is wrong.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use meter_link::bridge::{Kind, Secret};
+use meter_link::diagnosis::{Finding, diagnose};
 use meter_link::health::LinkProblem;
 use meter_link::link::Address;
 use meter_link::link::bridge::eagle::{fingerprint, pair};
@@ -36,7 +39,11 @@ fn device(question: &str) -> Answer {
     }
     let is_query = question.contains("<Name>device_query</Name>") && question.contains("<All>Y</All>");
     if is_query && question.contains("0x00000000000000bb") {
-        return Answer::ok(include_bytes!("../../captures/bridge/eagle_all_variables.xml"));
+        // The meter is heard between any two questions.
+        static HEARD: AtomicU32 = AtomicU32::new(0x6a25_b1f0);
+        let heard = format!("0x{:08x}", HEARD.fetch_add(1, Ordering::Relaxed));
+        let body = include_str!("../../captures/bridge/eagle_all_variables.xml");
+        return Answer::ok(body.replace("0x6a25b1f0", &heard));
     }
     Answer::status(400)
 }
@@ -109,4 +116,16 @@ async fn a_meter_that_left_the_network_is_silent() {
     .await;
     let mut told = Told::start(server.address(Kind::Eagle), Some(Secret("00abcd:0011223344556677".to_owned())));
     told.health(|health| health.problem == Some(LinkProblem::Silent)).await;
+}
+
+#[tokio::test]
+async fn u1_a_meter_that_the_device_has_not_heard_since_is_stale() {
+    let server = Server::asked(|question| match question {
+        question if question.contains("device_list") => Answer::ok(DEVICES),
+        _ => Answer::ok(include_bytes!("../../captures/bridge/eagle_all_variables.xml")),
+    })
+    .await;
+    let mut told = Told::start(server.address(Kind::Eagle), Some(Secret("00abcd:0011223344556677".to_owned())));
+    let health = told.health(|health| health.problem == Some(LinkProblem::Stale)).await;
+    assert_eq!((health.frames, diagnose(&health)), (0, Finding::BridgeStale));
 }

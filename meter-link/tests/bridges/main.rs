@@ -12,9 +12,12 @@ mod published;
 mod registers;
 mod server;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use meter_link::bridge::Kind;
+use meter_link::checksum;
+use meter_link::diagnosis::{Finding, diagnose};
 use meter_link::health::{LinkProblem, LinkState};
 use meter_link::reading::Trust;
 use server::{Answer, Server, Told};
@@ -25,11 +28,14 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 const DEVICE: &str = r#"{"product_type":"HWE-KWH1","product_name":"kWh Meter","serial":"made up","firmware_version":"4.19","api_version":"v1"}"#;
 const DATA: &str = r#"{"total_power_import_kwh":1.5,"active_power_w":42,"external":[{"type":"gas_meter"},{"unique_id":"AA","type":"water_meter","timestamp":261123030500,"value":7.001,"unit":"m3"}]}"#;
 
-/// A telegram without the words on where it is from.
-fn telegram() -> Vec<u8> {
-    let capture = include_bytes!("../../captures/p1/nl_dsmr50_three_phase.txt");
-    let start = capture.windows(2).position(|pair| pair == b"\n/").expect("a telegram") + 1;
-    capture[start..].to_vec()
+/// A telegram without the words on where it is from, so many seconds after the first.
+fn telegram(seconds: u32) -> Vec<u8> {
+    let capture = include_str!("../../captures/p1/nl_dsmr50_three_phase.txt");
+    let (_, telegram) = capture.split_once("\n/").expect("a telegram");
+    let telegram = format!("/{telegram}").replace("261023201540S", &format!("2610232015{:02}S", 40 + seconds));
+    let (content, _) = telegram.rsplit_once('!').expect("an end");
+    let sum = checksum::arc(format!("{content}!").as_bytes());
+    format!("{content}!{sum:04X}\r\n").into_bytes()
 }
 
 #[tokio::test]
@@ -48,10 +54,10 @@ async fn a_kwh_meter_is_read_and_one_invalid_child_loses_only_itself() {
 
 #[tokio::test]
 async fn a_p1_meter_gives_its_telegram_with_its_checksum() {
-    let telegram = telegram();
+    let asked = AtomicU32::new(0);
     let server = Server::start(move |path| match path {
         "/api" => Answer::ok(DEVICE),
-        "/api/v1/telegram" => Answer::ok(&telegram),
+        "/api/v1/telegram" => Answer::ok(telegram(asked.fetch_add(1, Ordering::Relaxed))),
         _ => Answer::status(404),
     })
     .await;
@@ -61,17 +67,18 @@ async fn a_p1_meter_gives_its_telegram_with_its_checksum() {
 }
 
 #[tokio::test]
-async fn u1_a_meter_whose_clock_stands_still_is_silent_and_not_live() {
-    let telegram = telegram();
+async fn u1_a_bridge_that_repeats_a_telegram_is_stale_and_not_live() {
+    let asked = AtomicU32::new(0);
+    // The first is of last month and waits for the second, which moves, and comes again for ever.
     let server = Server::start(move |path| match path {
         "/api" => Answer::ok(DEVICE),
-        _ => Answer::ok(&telegram),
+        _ => Answer::ok(telegram(asked.fetch_add(1, Ordering::Relaxed).min(1))),
     })
     .await;
     let mut told = Told::start(server.address(Kind::HomeWizard), None);
     told.reading().await;
-    let health = told.health(|health| health.problem == Some(LinkProblem::Silent)).await;
-    assert_eq!((health.state, health.frames), (LinkState::Listening, 1));
+    let health = told.health(|health| health.problem == Some(LinkProblem::Stale)).await;
+    assert_eq!((health.state, health.frames, diagnose(&health)), (LinkState::Listening, 1, Finding::BridgeStale));
 }
 
 #[tokio::test]

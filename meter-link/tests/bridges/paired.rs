@@ -90,8 +90,13 @@ async fn pushing(acceptor: &TlsAcceptor) -> u16 {
         let _ = socket.send(Message::text(r#"{"type":"authorized"}"#)).await;
         let Some(Ok(Message::Text(heard))) = socket.next().await else { return };
         assert!(heard.contains("subscribe") && heard.contains("measurement"));
-        let measurement = r#"{"type":"measurement","data":{"timestamp":"2026-07-01T12:00:05","energy_import_kwh":4711.123,"power_w":-321}}"#;
-        let _ = socket.send(Message::text(measurement)).await;
+        // Of a summer long ago, so the first waits for the second.
+        for second in [5, 6] {
+            let measurement = format!(
+                r#"{{"type":"measurement","data":{{"timestamp":"2026-07-01T12:00:0{second}","energy_import_kwh":4711.123,"power_w":-321}}}}"#
+            );
+            let _ = socket.send(Message::text(measurement)).await;
+        }
         while socket.next().await.is_some() {}
     })
     .await
