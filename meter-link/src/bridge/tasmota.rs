@@ -1,8 +1,9 @@
 //! Tasmota: the answer to `Status 8` and the message on `tele/<topic>/SENSOR`.
 //!
 //! `ENERGY` is what the device measures itself; lists in it are phases, whose powers are summed exactly where no sum is
-//! sent. Beside it lie the meters that a reading head understands with names chosen by the owner's script: an object is
-//! taken for a meter when it has a register by one of the usual names. Stamps are local time without an offset.
+//! sent. Beside a count of export, `Total` is no import: it runs backwards, or holds both; it is told by its code alone. Beside it lie the meters that a reading head understands with names chosen by the owner's script: an object is
+//! taken for a meter when it has a register by one of the usual names. Stamps are local time without an offset, and the
+//! device's: they are the time of what it measures itself, and none of what its head has read of a meter, whenever that was.
 //!
 //! Refuses answers without a meter: sensors of temperature, states of switches.
 //!
@@ -23,12 +24,15 @@ pub fn decode(body: &[u8]) -> Result<Reading, DecodeError> {
     let outer = Object::parse(body)?;
     let object = outer.object("StatusSNS").unwrap_or(outer);
     let mut reading = Reading::new("tasmota", Trust::Unverified);
-    reading.meter_time = object.text("Time").as_deref().and_then(super::stamp::parse);
+    let time = object.text("Time").as_deref().and_then(super::stamp::parse);
     let own = object.object("ENERGY");
     match meter(&object) {
         // A head on the meter knows more than the plug it hangs on.
         Some(meter) => take_meter(&mut reading, &meter),
-        None => take_own(&mut reading, &own.ok_or(DecodeError::NoReading)?),
+        None => {
+            reading.meter_time = time;
+            take_own(&mut reading, &own.ok_or(DecodeError::NoReading)?);
+        }
     }
     Ok(reading)
 }
@@ -49,8 +53,12 @@ fn meter<'a>(object: &Object<'a>) -> Option<Object<'a>> {
 
 fn take_own(reading: &mut Reading, energy: &Object<'_>) {
     use Quantity as Q;
+    let phases = energy.list("Power").map_or(1, |phases| phases.len());
+    let is_both_ways = energy.has("ImportActive") || energy.has("ExportActive");
     for (key, value) in energy.fields() {
         let (c, d, quantity, unit, prefix): (u8, u8, fn(Phase) -> Quantity, Unit, i8) = match key {
+            "ImportActive" => (1, 8, |_| Q::ActiveEnergy(Flow::Import, 0), Unit::WattHour, 3),
+            "Total" if is_both_ways => (16, 8, |_| Q::ByCode, Unit::WattHour, 3),
             "Total" => (1, 8, |_| Q::ActiveEnergy(Flow::Import, 0), Unit::WattHour, 3),
             "ExportActive" => (2, 8, |_| Q::ActiveEnergy(Flow::Export, 0), Unit::WattHour, 3),
             "Power" => (16, 7, |phase| Q::ActivePower(Flow::Net, phase), Unit::Watt, 0),
@@ -72,7 +80,8 @@ fn take_own(reading: &mut Reading, energy: &Object<'_>) {
             take(reading, 0, meaning(c, Phase::Total), key, value, None);
             continue;
         };
-        if each.len() > PHASES.len() {
+        // Or tariffs, in old firmware.
+        if each.len() > PHASES.len() || (d == 8 && each.len() != phases) {
             keep(reading, key, value);
             continue;
         }
@@ -82,7 +91,7 @@ fn take_own(reading: &mut Reading, energy: &Object<'_>) {
             let of_phase = if d == 8 { Meaning { quantity: Q::ByCode, ..of_phase } } else { of_phase };
             take(reading, 0, of_phase, key, value, None);
         }
-        if matches!(key, "Power" | "Total" | "ExportActive") {
+        if matches!(key, "ExportActive" | "ImportActive" | "Power" | "Total") {
             take_sum(reading, meaning(c, Phase::Total), &each);
         }
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::health::LinkProblem;
 use crate::name::name;
 use crate::obis::Obis;
-use crate::reading::{Measured, Medium, Trust};
+use crate::reading::{Measured, Medium, Quantity, Trust};
 
 fn folder() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/bridge")
@@ -94,6 +94,30 @@ fn u1_a_gas_meters_old_stamp_is_its_own_and_not_the_time_of_the_message() {
     let reading = reading("glow_gas_with_volume.json");
     assert_eq!(reading.meter_time, None);
     assert!(reading.values.iter().all(|value| value.meter_time.is_some()));
+}
+
+#[test]
+fn r3_a_count_that_runs_backwards_is_no_register_of_import() {
+    let body = |energy: &str| format!(r#"{{"Time":"2026-11-23T04:00:05","ENERGY":{{"Power":[-100,5,5],{energy}}}}}"#);
+    let codes = |energy: &str| -> Vec<String> {
+        let reading = tasmota::decode(body(energy).as_bytes()).expect("a reading");
+        let registers = reading.values.iter().filter(|value| matches!(value.quantity, Quantity::ActiveEnergy(..)));
+        registers.map(|value| format!("{} {}", value.obis, value.value)).collect()
+    };
+    assert_eq!(codes(r#""Total":16.5,"ExportActive":[1,2,3]"#), ["1-0:2.8.0 6000"]);
+    assert_eq!(codes(r#""Total":[16,1,1],"ExportActive":[1,2,3]"#), ["1-0:2.8.0 6000"]);
+    assert_eq!(
+        codes(r#""Total":16.5,"ExportActive":[1,2,3],"ImportActive":[4,4,4]"#),
+        ["1-0:2.8.0 6000", "1-0:1.8.0 12000"]
+    );
+    assert_eq!(codes(r#""Total":[1,2,3.5]"#), ["1-0:1.8.0 6500"]);
+    assert_eq!(codes(r#""Total":[1,2]"#), [""; 0], "tariffs, not phases");
+}
+
+#[test]
+fn u1_the_clock_of_a_reading_head_is_not_its_meters() {
+    assert_eq!(reading("tasmota_reading_head.json").meter_time, None);
+    assert!(reading("tasmota_sensor_plug.json").meter_time.is_some());
 }
 
 #[test]
