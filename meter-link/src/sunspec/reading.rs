@@ -2,8 +2,9 @@
 //!
 //! An inverter's power and energy go toward the home: they are export of a meter whose role is generation; what it draws at
 //! night is import. A meter beside an inverter in one device is left out, for it counts something else. A meter alone counts
-//! import and export; its power is positive for import, except SolarEdge's, which is positive for export. Floats become
-//! decimals from their bits: exactly where 18 digits hold them, else cut off after six places.
+//! import and export; its power is positive for import, except SolarEdge's, which is positive for export. KOSTAL's Smart
+//! Energy Meter counts export below zero, in a point that the specification has without a sign. Floats become decimals from
+//! their bits: exactly where 18 digits hold them, else cut off after six places.
 
 use crate::decimal::Decimal;
 use crate::meaning::{electricity, is_plausible};
@@ -16,12 +17,14 @@ use crate::sunspec::Model;
 enum Place {
     /// 32 bits, of which 0 says that it is not counted.
     Accumulated(usize, usize),
+    /// The same with a sign, of which only the amount counts.
+    Backward(usize, usize),
     Float(usize),
     Signed(usize, usize),
     Unsigned(usize, usize),
 }
 
-use Place::{Accumulated, Float, Signed, Unsigned};
+use Place::{Accumulated, Backward, Float, Signed, Unsigned};
 
 /// A point: group C and D of its code, unit, place.
 type Point = (u8, u8, Unit, Place);
@@ -91,6 +94,10 @@ pub(super) fn interpret(models: &[Model]) -> Reading {
         _ => &METER,
     };
     for &(c, d, unit, place) in points {
+        let place = match place {
+            Accumulated(at, scale) if maker.starts_with("KOSTAL") => Backward(at, scale),
+            place => place,
+        };
         let Some(value) = read(&model.registers, place) else { continue };
         let (c, value) = match (c, d) {
             (16, 7) if inverter.is_some() && value.mantissa < 0 => (1, negated(value)),
@@ -121,6 +128,10 @@ fn read(registers: &[u16], place: Place) -> Option<Decimal> {
     let (count, scale) = match place {
         Float(at) => return Decimal::of_binary32(long(at)?),
         Accumulated(at, scale) => (i64::from(long(at).filter(|count| *count != 0 && *count != u32::MAX)?), scale),
+        Backward(at, scale) => {
+            let count = long(at).filter(|count| *count != 0 && *count != u32::MAX)?;
+            (i64::from((count as i32).unsigned_abs()), scale)
+        }
         Signed(at, scale) => {
             (i64::from(registers.get(at).map(|count| *count as i16).filter(|it| *it != i16::MIN)?), scale)
         }

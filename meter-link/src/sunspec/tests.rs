@@ -83,6 +83,15 @@ fn s1_a_meters_power_is_import_but_for_solaredge() {
 }
 
 #[test]
+fn s1_what_kostal_counts_below_zero_is_export_that_rises() {
+    let mut points = vec![0x8000; 105];
+    (points[36], points[37]) = (0xFFFF, 0xFC18);
+    (points[44], points[45], points[52]) = (0, 2_000, 0);
+    let of = |maker: &str| values(&walk(40_000, &device(&[common(maker), (203, points.clone())])));
+    assert_eq!(of("KOSTAL Solar Electric"), ["1-0:2.8.0 1000 Wh", "1-0:1.8.0 2000 Wh"]);
+}
+
+#[test]
 fn no_marker_is_no_reading() {
     assert_eq!(walk(40_000, &[1, 2, 3]).reading(), Err(DecodeError::NoReading));
 }
