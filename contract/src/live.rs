@@ -114,6 +114,10 @@ pub struct MeterState {
     /// The pairing that somebody has begun, until it has succeeded or its end was taken note of.
     #[serde(default)]
     pub pairing: Option<PairingState>,
+    /// Number under which the utility registers this home with the meter (IEEE 2030.5: LFDI), where that is wanted: 40
+    /// hexadecimal digits. Not a secret, and the same for as long as the home keeps its certificate.
+    #[serde(default)]
+    pub lfdi: Option<String>,
 }
 
 /// Keys of one meter that screens are told of: more than it has in its life.

@@ -19,8 +19,14 @@ pub enum PairingState {
         /// Why.
         problem: LinkProblem,
     },
-    /// The device agreed, but the place for secrets does not keep what it gave.
+    /// The device agreed, but the place for secrets does not keep what it gave, or what it is to be shown.
     NotKept,
+    /// It does not know this home's certificate yet: the utility has to register it, and to tell it, which takes hours. It is
+    /// asked again and again.
+    Registration {
+        /// Why it could not be asked the last time. `None`: it was asked.
+        problem: Option<LinkProblem>,
+    },
 }
 
 /// What became of our access at the device of a meter that was removed.

@@ -68,6 +68,7 @@ fn meter() -> MeterState {
         sealed_frames: 12,
         sealed_frames_dropped: 0,
         pairing: Some(PairingState::Button { seconds_left: 27 }),
+        lfdi: None,
     }
 }
 
@@ -184,9 +185,15 @@ fn requests_and_replies() {
     check("reply_find_devices", &vec![FoundDevice { address, name: "P1 meter".to_owned() }]);
     check("reply_remove_meter", &DeviceAccess::Left);
     check("request_pair_meter", &calls::PairMeter { meter: MeterId(3), trust_anew: false });
-    let failed =
-        [PairingState::Asking, PairingState::NotKept, PairingState::Failed { problem: LinkProblem::Untrusted }];
-    check("pairing_states", &failed.to_vec());
+    let registration = |problem| PairingState::Registration { problem };
+    let states = vec![
+        PairingState::Asking,
+        PairingState::Failed { problem: LinkProblem::Untrusted },
+        PairingState::NotKept,
+        registration(None),
+        registration(Some(LinkProblem::Refused)),
+    ];
+    check("pairing_states", &states);
     check("error", &CallError::invalid("zone", "no such time zone"));
 }
 
@@ -273,8 +280,15 @@ async fn k7_a_garbled_request_with_a_key_in_it_is_not_repeated_in_the_error() {
 fn a_meter_written_before_keys_had_epochs_is_still_read() {
     let mut old = serde_json::to_value(meter()).expect("it can be written");
     let fields = old.as_object_mut().expect("an object");
-    let new =
-        ["keys", "last_security_event", "pairing", "sealed_frames", "sealed_frames_dropped", "security_events_today"];
+    let new = [
+        "keys",
+        "last_security_event",
+        "lfdi",
+        "pairing",
+        "sealed_frames",
+        "sealed_frames_dropped",
+        "security_events_today",
+    ];
     for name in new {
         fields.remove(name).expect("a field of the new form");
     }

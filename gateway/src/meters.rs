@@ -54,9 +54,9 @@ async fn obey(
             // Nobody may be interested.
             tokio::spawn(async move { told.send(pairing::leave(&address, &name, &secret).await) });
         }
-        MeterOrder::Pair { meter, address, name, known } => {
+        MeterOrder::Pair { meter, address, by } => {
             give_up(pairings.remove(&meter)).await;
-            pairings.insert(meter, tokio::spawn(pairing::pair(household.clone(), meter, address, name, known)));
+            pairings.insert(meter, tokio::spawn(pairing::pair(household.clone(), meter, address, by)));
         }
         MeterOrder::Start { meter, address, keys, counters, secret } => {
             if let Some(old) = tasks.remove(&meter) {

@@ -69,10 +69,8 @@ pub enum MeterOrder {
         meter: MeterId,
         /// The device's address.
         address: String,
-        /// What we are called there.
-        name: String,
-        /// What an earlier pairing gave: only with the same device again. `None`: with whatever answers.
-        known: Option<Secret>,
+        /// What is shown to it.
+        by: PairBy,
     },
     /// Start reading, in place of a task that reads this meter already; tell [`Household::hear`] what comes, and all that
     /// the old task has told before anything of the new one.
@@ -94,17 +92,53 @@ pub enum MeterOrder {
     StopPairing(MeterId),
 }
 
+/// What is shown to a device so that it agrees.
+#[derive(Clone, Debug)]
+pub enum PairBy {
+    /// That somebody presses its button.
+    Button {
+        /// What we are called there.
+        name: String,
+        /// What an earlier pairing gave: only with the same device again. `None`: with whatever answers.
+        known: Option<Secret>,
+    },
+    /// A certificate of ours, once the utility has registered it: this one, or a new one.
+    Certificate {
+        /// The home's, if it has one.
+        identity: Option<Secret>,
+    },
+    /// The numbers of its label.
+    Label {
+        /// What it calls its cloud ID.
+        cloud_id: Secret,
+        /// What it calls its install code.
+        install_code: Secret,
+    },
+}
+
 /// What the host tells of a pairing.
 #[derive(Debug)]
 pub enum PairingEvent {
     /// It has failed.
     Failed(LinkProblem),
+    /// The certificate that the device is shown; told before it is.
+    Identity {
+        /// Certificate and key.
+        secret: Secret,
+        /// Its number, as the utility registers it.
+        lfdi: String,
+    },
     /// The device agreed.
     Paired {
         /// The device's address.
         address: String,
         /// What it gave.
         secret: Secret,
+    },
+    /// The device does not know our certificate yet, and is asked again and again.
+    Unregistered {
+        /// Why it could not be asked the last time. `None`: it was asked.
+        problem: Option<LinkProblem>,
     },
     /// The device waits for a press of its button.
     Waiting {

@@ -37,6 +37,7 @@ use crate::key_policy::KeyPolicy;
 use crate::live::{LastHour, Live, State};
 use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
+use pairing::LFDI;
 use point::Point;
 use protection::{Protection, Verdict};
 
@@ -105,7 +106,11 @@ impl Recorder {
         let calendar = zone(&mut writer)?;
         home.zone = calendar.name().to_owned();
         let points = point::load(&writer)?;
-        let meters = meters(&writer)?;
+        let mut meters = meters(&writer)?;
+        let lfdi = setting(&writer, LFDI)?;
+        for meter in meters.iter_mut().filter(|meter| pairing::is_registered(meter)) {
+            meter.lfdi.clone_from(&lfdi);
+        }
         let state = State {
             meters: meters.into_iter().map(|meter| (meter.id, meter)).collect(),
             points: points.iter().map(|point| (point.id, point.state())).collect(),
@@ -133,7 +138,7 @@ impl Recorder {
         recorder.refresh()?;
         for meter in recorder.live.look(|state| state.meters.values().cloned().collect::<Vec<_>>()) {
             recorder.protect(meter.id)?;
-            recorder.start(&meter);
+            recorder.begin(&meter);
         }
         Ok((recorder, live))
     }
@@ -188,14 +193,15 @@ impl Recorder {
             sealed_frames: 0,
             sealed_frames_dropped: 0,
             pairing: None,
+            lfdi: None,
         };
         self.protections.insert(meter.id, Protection::default());
-        self.start(&meter);
         let id = meter.id;
         self.live.change(|state| {
-            state.meters.insert(id, meter);
+            state.meters.insert(id, meter.clone());
             Some(state.lists())
         });
+        self.begin(&meter);
         Ok(id)
     }
 
@@ -527,6 +533,7 @@ fn meters(connection: &Connection) -> Result<Vec<MeterState>, StoreError> {
             sealed_frames: 0,
             sealed_frames_dropped: 0,
             pairing: None,
+            lfdi: None,
         })
     })?;
     Ok(meters.collect::<Result<_, _>>()?)

@@ -9,7 +9,7 @@ use contract::error::ErrorCode;
 use contract::live::{MeterId, MeterState, Role};
 use contract::notice::Notice;
 use contract::pairing::{DeviceAccess, PairingState};
-use household::home::{Household, MeterOrder, Options, PairingEvent};
+use household::home::{Household, MeterOrder, Options, PairBy, PairingEvent};
 use household::secrets::Secrets;
 use meter_link::bridge;
 use meter_link::diagnosis::Finding;
@@ -45,7 +45,9 @@ impl House {
         let request = AddMeter { address: address.to_owned(), name: String::new(), role: Role::Connection };
         let meter = household.add_meter(request).await.expect("the first meter is welcome");
         let mut house = Self { folder, household, orders, meter };
-        assert!(matches!(house.order(), MeterOrder::Start { secret: None, .. }));
+        if !address.starts_with("sep2:") {
+            assert!(matches!(house.order(), MeterOrder::Start { secret: None, .. }));
+        }
         house
     }
 
@@ -147,7 +149,9 @@ fn secret() -> bridge::Secret {
 async fn a_button_is_waited_for_and_what_it_gave_is_kept_over_a_restart() {
     let mut house = House::new("button", DEVICE).await;
     house.pair(false).await;
-    let MeterOrder::Pair { meter, address, name, known: None } = house.order() else { panic!("a pairing") };
+    let MeterOrder::Pair { meter, address, by: PairBy::Button { name, known: None } } = house.order() else {
+        panic!("a pairing")
+    };
     assert_eq!((meter, address.as_str()), (house.meter, DEVICE));
     assert!(name.starts_with("wattle-") && name.len() <= 40, "{name}");
     assert_eq!(house.state().await.pairing, Some(PairingState::Asking));
@@ -221,7 +225,9 @@ async fn u5_paired_again_it_is_the_same_meter_and_only_the_same_device_unless_so
     assert_eq!(house.state().await.finding, Finding::PairingNeeded);
 
     house.pair(false).await;
-    let MeterOrder::Pair { known: Some(known), .. } = house.order() else { panic!("a pairing with the same device") };
+    let MeterOrder::Pair { by: PairBy::Button { known: Some(known), .. }, .. } = house.order() else {
+        panic!("a pairing with the same device")
+    };
     assert_eq!(known, secret);
     house.tell(PairingEvent::Failed(LinkProblem::Untrusted)).await;
     let failed = Some(PairingState::Failed { problem: LinkProblem::Untrusted });
@@ -229,7 +235,7 @@ async fn u5_paired_again_it_is_the_same_meter_and_only_the_same_device_unless_so
     assert!(house.kept().contains(TOKEN), "the old proof stays until there is a new one");
 
     house.pair(true).await;
-    assert!(matches!(house.order(), MeterOrder::Pair { known: None, .. }));
+    assert!(matches!(house.order(), MeterOrder::Pair { by: PairBy::Button { known: None, .. }, .. }));
     let new = bridge::Secret(secret.0.replace(TOKEN, &"7".repeat(32)));
     house.tell(PairingEvent::Paired { address: DEVICE.to_owned(), secret: new.clone() }).await;
     let state = house.state().await;
@@ -301,7 +307,7 @@ async fn what_cannot_be_kept_is_given_back_and_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_is_kept_and_used_and_a_wrong_one_is_refused() {
-    let mut house = House::new("login", "eagle://192.0.2.7").await;
+    let mut house = House::new("login", "glow://192.0.2.7").await;
     let meter = house.meter;
     let login = |user: &str, password: &str| SetMeterLogin {
         meter,
@@ -319,12 +325,95 @@ async fn a_login_is_kept_and_used_and_a_wrong_one_is_refused() {
         );
     }
     assert!(house.is_idle());
-    house.household.set_meter_login(login("00a1b2", "0123456789abcdef")).await.expect("a cloud ID and an install code");
+    house.household.set_meter_login(login("home", "0123456789abcdef")).await.expect("a user and a password");
     let MeterOrder::Start { secret: Some(started), .. } = house.order() else { panic!("a start with a proof") };
-    assert_eq!(started, bridge::Secret("00a1b2:0123456789abcdef".to_owned()));
+    assert_eq!(started, bridge::Secret("home:0123456789abcdef".to_owned()));
     let left = house.household.remove_meter(RemoveMeter { meter }).await;
     assert_eq!(left, Ok(DeviceAccess::Nothing), "a password has nobody to be given back to");
     assert!(!house.kept().contains("0123456789abcdef"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_numbers_of_a_label_are_shown_to_the_device_and_what_it_agrees_to_is_kept() {
+    let mut house = House::new("label", "eagle://192.0.2.7").await;
+    let (user, password) = (Secret("00a1b2".to_owned()), Secret("0123456789abcdef".to_owned()));
+    let request = SetMeterLogin { meter: house.meter, user, password };
+    house.household.set_meter_login(request).await.expect("two numbers");
+    let order = house.order();
+    assert!(!format!("{order:?}").contains("0123456789abcdef"));
+    let MeterOrder::Pair { address, by: PairBy::Label { cloud_id, install_code }, .. } = order else {
+        panic!("a pairing by label")
+    };
+    assert_eq!((cloud_id.0.as_str(), install_code.0.as_str()), ("00a1b2", "0123456789abcdef"));
+    assert_eq!(house.state().await.pairing, Some(PairingState::Asking));
+    assert!(!house.kept().contains("0123456789abcdef"), "numbers that the device may not agree to are not kept");
+    let secret = bridge::Secret("00a1b2:0123456789abcdef".to_owned());
+    house.tell(PairingEvent::Paired { address, secret: secret.clone() }).await;
+    assert_eq!(house.state().await.pairing, None);
+    assert!(matches!(house.order(), MeterOrder::Start { secret: Some(started), .. } if started == secret));
+}
+
+const LFDI: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k5_a_certificate_waits_to_be_registered_and_stays_the_homes_own_whatever_comes() {
+    let meter = "sep2://192.0.2.7";
+    let mut house = House::new("registered", meter).await;
+    let MeterOrder::Pair { by: PairBy::Certificate { identity: None }, .. } = house.order() else {
+        panic!("it begins by itself, with a new certificate")
+    };
+    let identity = bridge::Secret("certificate and key".to_owned());
+    house.tell(PairingEvent::Identity { secret: identity.clone(), lfdi: LFDI.to_owned() }).await;
+    for problem in [None, Some(LinkProblem::Refused)] {
+        house.tell(PairingEvent::Unregistered { problem }).await;
+        let state = house.state().await;
+        assert_eq!(state.pairing, Some(PairingState::Registration { problem }));
+        assert_eq!((state.lfdi.as_deref(), state.finding), (Some(LFDI), Finding::Listening), "no fault is found");
+    }
+    assert!(house.database().contains(LFDI) && !house.database().contains(&identity.0));
+
+    // Hours later, and after a restart, it is still asked with the same one.
+    let mut house = house.reopen().await;
+    let MeterOrder::Pair { address, by: PairBy::Certificate { identity: Some(shown) }, .. } = house.order() else {
+        panic!("it goes on by itself")
+    };
+    assert_eq!((shown, house.state().await.lfdi.as_deref()), (identity.clone(), Some(LFDI)));
+    let secret = bridge::Secret(format!("{} and the meter's", identity.0));
+    house.tell(PairingEvent::Paired { address, secret: secret.clone() }).await;
+    house.state().await;
+    assert!(matches!(house.order(), MeterOrder::Start { secret: Some(started), .. } if started == secret));
+
+    let mut house = house.reopen().await;
+    assert!(matches!(house.order(), MeterOrder::Start { secret: Some(started), .. } if started == secret));
+    assert_eq!(house.state().await.lfdi.as_deref(), Some(LFDI));
+    // Refused for a while, it is only read again; another certificate in its place is taken when somebody says so.
+    house.pair(false).await;
+    assert!(matches!(house.order(), MeterOrder::Start { secret: Some(started), .. } if started == secret));
+    house.pair(true).await;
+    assert!(
+        matches!(house.order(), MeterOrder::Pair { by: PairBy::Certificate { identity: Some(shown) }, .. } if shown == identity)
+    );
+
+    house.household.remove_meter(RemoveMeter { meter: house.meter }).await.expect("it is there");
+    let request = AddMeter { address: meter.to_owned(), name: String::new(), role: Role::Connection };
+    house.household.add_meter(request).await.expect("it is welcome again");
+    let orders: Vec<_> = std::iter::from_fn(|| house.orders.try_recv().ok()).collect();
+    let Some(MeterOrder::Pair { by: PairBy::Certificate { identity: Some(shown) }, .. }) = orders.last() else {
+        panic!("a pairing")
+    };
+    assert_eq!(shown, &identity, "nothing has to be registered anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_cannot_be_kept_is_not_shown_for_registration() {
+    let mut house = House::new("unkept", "sep2://192.0.2.7").await;
+    house.order();
+    std::fs::write(house.folder.0.join("database.key"), "no secrets of ours").expect("a writable folder");
+    let secret = bridge::Secret("certificate and key".to_owned());
+    house.tell(PairingEvent::Identity { secret, lfdi: LFDI.to_owned() }).await;
+    let state = house.state().await;
+    assert_eq!((state.pairing, state.lfdi), (Some(PairingState::NotKept), None));
+    assert!(matches!(house.order(), MeterOrder::StopPairing(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

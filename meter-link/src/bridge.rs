@@ -91,7 +91,8 @@ impl Kind {
         match self {
             Self::HomeWizard2 => Proof::Button,
             Self::Sep2 => Proof::Certificate,
-            Self::Eagle | Self::Glow => Proof::Login,
+            Self::Eagle => Proof::Label,
+            Self::Glow => Proof::Login,
             Self::HomeWizard | Self::Shelly | Self::SunSpec | Self::Tasmota => Proof::Nothing,
         }
     }
@@ -104,6 +105,8 @@ pub enum Proof {
     Button,
     /// A certificate of ours that the utility has registered.
     Certificate,
+    /// The two numbers of its label.
+    Label,
     /// A user and a password, where it has them.
     Login,
     /// It answers whoever asks, or to the meter's keys alone.

@@ -122,6 +122,11 @@ impl Device {
         matches!(self, Self::Shelly | Self::Solar)
     }
 
+    /// Whether a search of the network finds it.
+    pub(crate) const fn announces_itself(self) -> bool {
+        matches!(self, Self::HomeWizard | Self::HomeWizardOlder | Self::Shelly | Self::Xcel)
+    }
+
     const fn kind(self) -> Option<Kind> {
         match self {
             Self::Cable | Self::Dlms | Self::Stream => None,

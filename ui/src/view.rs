@@ -10,6 +10,7 @@ pub(crate) mod line;
 pub(crate) mod meter;
 pub(crate) mod now;
 pub(crate) mod pairing;
+pub(crate) mod registration;
 pub(crate) mod sharing;
 pub(crate) mod shell;
 pub(crate) mod wall;

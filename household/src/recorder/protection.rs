@@ -8,6 +8,7 @@ use contract::error::{CallError, ErrorCode};
 use contract::live::{MeterId, MeterState, Recording};
 use contract::notice::Notice;
 use contract::security::{SecurityEvent, SecurityEventKind};
+use meter_link::bridge::Secret;
 use meter_link::error::DecodeError;
 use meter_link::health::Refusal;
 use meter_link::meter::{Arrived, Refused};
@@ -109,11 +110,7 @@ impl Recorder {
     }
 
     /// Orders the meter's task to start, with its keys, all its counters, and the proof for its device.
-    pub(super) fn start(&self, meter: &MeterState) {
-        let secret = self.device_secret(meter).unwrap_or_else(|error| {
-            tracing::warn!(meter = meter.id.0, "the proof for its device cannot be read: {error}");
-            None
-        });
+    pub(super) fn start(&self, meter: &MeterState, secret: Option<Secret>) {
         let keys = self.protections.get(&meter.id).map(|protection| &protection.keys);
         let _ = self.orders.send(MeterOrder::Start {
             meter: meter.id,
@@ -144,7 +141,7 @@ impl Recorder {
             if !known {
                 // It was among the secrets while they were locked.
                 self.protections.insert(id, protection);
-                self.start(&meter);
+                self.begin(&meter);
             }
             return Ok(());
         }
@@ -155,7 +152,7 @@ impl Recorder {
         // The old task goes on meanwhile; what it cannot open is opened when it arrives here.
         let opened = self.open_kept(id, pair);
         self.show_protection(id);
-        self.start(&meter);
+        self.begin(&meter);
         opened.map_err(|error| refuse(&error))
     }
 

@@ -131,6 +131,12 @@ pub(crate) fn arrive(title: &str, from_elsewhere: bool) {
     }
 }
 
+/// Hands a text to the clipboard. Whether the browser let us.
+pub(crate) async fn copy(text: &str) -> bool {
+    let Some(window) = window() else { return false };
+    JsFuture::from(window.navigator().clipboard().write_text(text)).await.is_ok()
+}
+
 /// Loads the page anew.
 pub(crate) fn reload() {
     if let Some(window) = window() {

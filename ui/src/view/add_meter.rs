@@ -8,7 +8,8 @@ use meter_link::diagnosis::Finding;
 
 use super::found::Found;
 use super::home::refusal;
-use super::meter::{Diagnosis, Heard};
+use super::meter::{Diagnosis, Heard, name};
+use super::pairing::Wanted;
 use crate::backend::{self, browser};
 use crate::device::Device;
 use crate::live::Live;
@@ -120,7 +121,7 @@ fn Where(
         picked(device.address(&host.get_untracked()));
     };
     view! {
-        <p><a href=Route::AddMeter(None).print()>{text("back")}</a></p>
+        <p class="back"><a href=Route::AddMeter(None).print()>{text("back")}</a></p>
         <h1>{text(&format!("device-{name}"))}</h1>
         <p class="broken" role="alert" data-testid="refused">{move || refused.get()}</p>
         <p class="large">{text(&format!("where-{name}"))}</p>
@@ -134,7 +135,7 @@ fn Where(
                     </label>
                     <button type="submit" data-testid="add-network">{text("add-connect")}</button>
                 </form>
-                <Found device=Some(device) picked/>
+                {device.announces_itself().then(|| view! { <Found device=Some(device) picked/> })}
             }.into_any(),
         }}
         {(device == Device::HomeWizard).then(|| view! {
@@ -184,7 +185,7 @@ fn What(
         }
     };
     view! {
-        <p><button class="plain" on:click=move |_| back()>{text("back")}</button></p>
+        <p class="back"><button class="plain" on:click=move |_| back()>{text("back")}</button></p>
         <h1>{text("measures-title")}</h1>
         <ul class="list two-lines">
             {choice(Role::Connection, "measures-connection")}
@@ -225,13 +226,21 @@ fn Listening(id: MeterId, other: impl Fn() + Copy + Send + Sync + 'static) -> im
             meter.as_ref().is_some_and(|meter| meter.pairing.is_none() && meter.finding == Finding::Listening)
         })
     });
+    let wanted = Memo::new(move |_| meter.with(|meter| meter.as_ref().and_then(Wanted::of)));
+    let title = move || match wanted.get() {
+        // Nothing is listened to yet.
+        Some(_) => meter.with(|meter| meter.as_ref().map(name).unwrap_or_default()),
+        None => text("listening-title"),
+    };
     view! {
-        <h1>{text("listening-title")}</h1>
+        <h1>{title}</h1>
         <Diagnosis id/>
         <Show when=move || waits.get()><p class="quiet">{text("listening-wait")}</p></Show>
         {move || hears.get().map(|meter| view! { <Heard meter/> })}
-        <p class="apart"><button class="plain" data-testid="give-up" disabled=move || leaving.get() on:click=give_up>
-            {move || if leaving.get() { text("meter-leaving") } else { text("listening-other") }}
-        </button></p>
+        <Show when=move || !wanted.get().is_some_and(Wanted::is_urgent)>
+            <p class="apart"><button class="plain" data-testid="give-up" disabled=move || leaving.get() on:click=give_up>
+                {move || if leaving.get() { text("meter-leaving") } else { text("listening-other") }}
+            </button></p>
+        </Show>
     }
 }

@@ -2,11 +2,13 @@
 
 use contract::calls::{About, AboutReply, KeyPlace, SetZone};
 use contract::error::{CallError, ErrorCode};
+use contract::live::MeterState;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use meter_link::diagnosis::Finding;
 
 use super::meter;
+use super::pairing::Wanted;
 use crate::backend::{self, browser};
 use crate::format;
 use crate::live::Live;
@@ -51,18 +53,19 @@ pub(crate) fn Home() -> impl IntoView {
 #[component]
 fn Meters() -> impl IntoView {
     let live = expect_context::<Live>();
+    let line = |meter: &MeterState| {
+        let is_fine = meter.finding == Finding::Fine || Wanted::of(meter) == Some(Wanted::Registration);
+        (meter.id, meter::name(meter), meter::line(meter), is_fine)
+    };
     // What a line shows, so that counts that move do not redraw it.
-    let lines = Memo::new(move |_| {
-        live.meters
-            .with(|meters| meters.iter().map(|meter| (meter.id, meter::name(meter), meter.finding)).collect::<Vec<_>>())
-    });
+    let lines = Memo::new(move |_| live.meters.with(|meters| meters.iter().map(line).collect::<Vec<_>>()));
     view! {
         <h2>{text("meters")}</h2>
-        <ul class="list">{move || lines.get().into_iter().map(|(id, name, finding)| view! {
+        <ul class="list">{move || lines.get().into_iter().map(|(id, name, line, is_fine)| view! {
             <li>
                 <a href=Route::Meter(id).print() data-testid=format!("meter-{}", id.0)>
                     <b>{name}</b>
-                    <span class:fine=finding == Finding::Fine class:needs=finding != Finding::Fine>{meter::health(finding)}</span>
+                    <span class:fine=is_fine class:needs=!is_fine>{line}</span>
                 </a>
             </li>
         }).collect_view()}</ul>

@@ -94,8 +94,16 @@ pub(crate) fn name(meter: &MeterState) -> String {
     }
 }
 
-/// One line about a meter's health.
-pub(crate) fn health(finding: Finding) -> String {
+/// One line about a meter: its health, or what its device waits for.
+pub(crate) fn line(meter: &MeterState) -> String {
+    match Wanted::of(meter) {
+        Some(Wanted::Registration) => text("registration-waiting"),
+        Some(Wanted::Asking | Wanted::Press) => text("pair-asking"),
+        _ => health(meter.finding),
+    }
+}
+
+fn health(finding: Finding) -> String {
     text(&format!("finding-{}", words::finding(finding)))
 }
 
