@@ -74,6 +74,14 @@ pub(crate) fn Found(
             false => found.name,
         };
         let place = device::place(&address).to_owned();
+        // Where all kinds are listed, which of them it is.
+        let place = match Device::at(&address).filter(|_| device.is_none()) {
+            Some(kind) => {
+                let what = text(&format!("device-{}", kind.name()));
+                with("found-at", &[("what", what.into()), ("place", place.into())])
+            }
+            None => place,
+        };
         match paired(live, &address) {
             Some((id, last)) => view! {
                 <li><a href=Route::Meter(id).print()><b>{name}</b><span class="quiet">{last}</span></a></li>

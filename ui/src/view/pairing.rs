@@ -214,10 +214,11 @@ fn failure(problem: LinkProblem, has_older: bool) -> AnyView {
         LinkProblem::PairingNeeded => view! { <Said name="pair-not-pressed"/> }.into_any(),
         LinkProblem::Untrusted => view! { <Said name="pair-untrusted"/> }.into_any(),
         _ => {
+            use LinkProblem::{Closed, NotFound, Refused, Silent, Unrecognised};
             let more = match problem {
-                LinkProblem::Closed | LinkProblem::Refused | LinkProblem::Unrecognised if has_older => {
-                    text("pair-older")
-                }
+                Closed | Refused | Unrecognised if has_older => text("pair-older"),
+                // Unlike a link, a pairing is not tried again by itself.
+                Closed | NotFound | Refused | Silent | Unrecognised => text("pair-unreachable"),
                 _ => text(&format!("check-{}", finding(problem))),
             };
             view! {
