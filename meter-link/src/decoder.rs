@@ -12,7 +12,7 @@ use crate::dlms::{self, Framing};
 use crate::error::DecodeError;
 use crate::obis::Obis;
 use crate::reading::{Reading, Trust};
-use crate::security::{Counter, KeyPair, Opener};
+use crate::security::{Counter, KeyPair, Opener, ber_length};
 use crate::{d0, p1, raven, sml, tic};
 
 /// Bytes that are listened to at a time while the protocol is not known: the smallest buffer among them.
@@ -75,6 +75,11 @@ impl Protocol {
             Self::Sml => "sml",
             Self::Tic => "tic",
         }
+    }
+
+    /// The protocol of this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name)
     }
 
     /// What listens for it. `None`: it is not cut out of a stream.
@@ -450,6 +455,7 @@ impl Decoder {
         let began = voice.since_sealed();
         let holds = |inside: usize| inside == usize::MAX || (began + 1..=began + LONGEST_HEAD).contains(&inside);
         let is_inside = || voice.is_wrapped() || going_on && self.voices.iter().any(|(_, other)| holds(other.inside()));
+        let is_titled = || voice.sealed().get(2..5).is_some_and(|letters| letters.iter().all(u8::is_ascii_uppercase));
         match (protocol, result) {
             (Protocol::P1, Ok(reading)) if reading.trust == Trust::Authenticated || reading.protocol == "dlms" => {
                 if is_inside() {
@@ -469,16 +475,26 @@ impl Decoder {
             (Protocol::D0, Ok(reading)) if reading.trust == Trust::Unverified => {
                 if self.has_checksums || codes(reading).any(d0::is_of_p1) { Proof::None } else { Proof::Full }
             }
-            // Six bits of checksum a line.
+            // Six bits of checksum a line. Whole lines in rubbish, without the first, are no frame: they may have been blown
+            // into another meter's telegrams, which have bytes enough that seem to begin and end one.
+            (Protocol::Tic, Ok(reading)) if reading.trust == Trust::Unverified => {
+                if reading.equipment.is_some() {
+                    Proof::Half
+                } else {
+                    Proof::None
+                }
+            }
             (Protocol::Tic, Ok(reading)) if reading.values.len() < MANY => Proof::Half,
             (Protocol::DlmsWrapper, Ok(reading)) if reading.trust == Trust::Unverified => Proof::Half,
             (_, Ok(_)) => Proof::Full,
             // Nothing but its look tells a sealed frame without a key: a maker's three letters begin its title.
             (Protocol::P1, Err(error)) if error.proves_frame() => {
-                let sealed = voice.sealed().get(2..5);
-                let is_titled = sealed.is_some_and(|letters| letters.iter().all(u8::is_ascii_uppercase));
                 let needs_key = matches!(error, DecodeError::KeyNeeded | DecodeError::KeyWrong);
-                if is_inside() || needs_key && !is_titled { Proof::None } else { Proof::Half }
+                if is_inside() || needs_key && !is_titled() { Proof::None } else { Proof::Half }
+            }
+            // The wrapper has no checksum, but what is in it fills it.
+            (Protocol::DlmsWrapper, Err(DecodeError::KeyNeeded)) if !is_titled() || !is_whole(voice.sealed()) => {
+                Proof::None
             }
             (_, Err(error)) if error.proves_frame() => Proof::Full,
             (_, Err(error)) if error.hints_at_frame() => Proof::Hint,
@@ -500,6 +516,11 @@ impl Decoder {
             self.heard.push_back(result);
         }
     }
+}
+
+/// Whether a sealed message ends where it says: tag, title with its length, length, and so many bytes.
+fn is_whole(sealed: &[u8]) -> bool {
+    sealed.get(10..).and_then(ber_length).is_some_and(|(length, rest)| length == rest.len())
 }
 
 /// The codes that a telegram had, understood or not.
