@@ -455,3 +455,26 @@ async fn one_place_is_read_once_however_its_address_is_written() {
         assert_eq!(refused, Err(ErrorCode::AlreadyThere), "{address}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_a_line_that_worked_are_handed_to_the_next_start() {
+    let mut house = House::new("settings", "file:made").await;
+    let meter = house.meter;
+    for (state, settings) in [(LinkState::Live, "1200 7E1"), (LinkState::Listening, "9600 8N1")] {
+        let health = Health { state, line_settings: Some(settings.to_owned()), ..Health::default() };
+        house.household.hear(meter, MeterEvent::Health(Box::new(health))).await;
+    }
+    house.household.read_again(ReadAgain { meter }).await.expect("it is there");
+    let MeterOrder::Start { worked, .. } = house.order() else { panic!("a start") };
+    assert_eq!(worked.map(|settings| settings.to_string()).as_deref(), Some("1200 7E1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_place_makes_no_other_place_of_it() {
+    let house = House::new("known", "tcp://192.0.2.7:2001?protocol=p1").await;
+    for address in ["tcp://192.0.2.7:2001", "tcp://192.0.2.7:2001?protocol=sml"] {
+        let request = AddMeter { address: address.to_owned(), name: String::new(), role: Role::Connection };
+        let refused = house.household.add_meter(request).await.map_err(|error| error.code);
+        assert_eq!(refused, Err(ErrorCode::AlreadyThere), "{address}");
+    }
+}

@@ -59,9 +59,10 @@ pub enum Finding {
     Rejected,
     /// Frames come again that were counted before: a recording of this meter, or a second reader that repeats it.
     Replayed,
-    /// The link is open and no byte comes: port not activated, wrong cable, no request line.
+    /// The link is open and no byte comes: port not activated, wrong cable, no request line. How often it was asked to speak
+    /// stands in [`Health::asked`].
     Silent,
-    /// Bytes come, but in no known language: wrong speed or another protocol.
+    /// Bytes come, but in no known language: wrong speed or another protocol. What was tried stands in [`Health::tried`].
     Unrecognised,
     /// Something answers in the paired device's place.
     Untrusted,
@@ -94,7 +95,9 @@ impl Finding {
             Self::Rejected => "nothing of it was counted; check who can reach the cable or the bridge",
             Self::Replayed => "recorded frames were sent again, none was counted; check who can reach the cable",
             Self::Silent => "ask the grid operator to open the port; check the plug and the request line",
-            Self::Unrecognised => "try another speed: no known protocol was heard",
+            Self::Unrecognised => {
+                "no known protocol was heard; record it again at another speed or with another framing"
+            }
             Self::Untrusted => "something else answers in the device's place; pair again only if you replaced it",
         }
     }

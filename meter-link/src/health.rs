@@ -17,6 +17,12 @@ pub struct Health {
     pub problem: Option<LinkProblem>,
     /// Speed and framing of a serial line, like `115200 8N1`, once found; what is being tried until then.
     pub line_settings: Option<String>,
+    /// Settings of the serial line that were listened with since the last frame, and gave none.
+    #[serde(default)]
+    pub tried: Vec<TriedSettings>,
+    /// How often a silent meter has been asked to speak since the last frame.
+    #[serde(default)]
+    pub asked: u32,
     /// The protocol, once recognised: `p1`.
     pub protocol: Option<String>,
     /// The meter's identification line, without a serial number.
@@ -78,6 +84,8 @@ impl Default for Health {
             state: LinkState::Opening,
             problem: None,
             line_settings: None,
+            tried: Vec::new(),
+            asked: 0,
             protocol: None,
             identification: None,
             country: None,
@@ -148,6 +156,15 @@ impl Health {
             self.sealed_in_a_row = self.sealed_in_a_row.saturating_add(1);
         }
     }
+}
+
+/// Settings of a serial line with which nothing was understood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriedSettings {
+    /// Speed and framing, like `9600 7E1`.
+    pub settings: String,
+    /// Bytes that came with them; 0: silence.
+    pub bytes: u64,
 }
 
 /// What a link is doing.

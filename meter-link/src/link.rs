@@ -9,8 +9,12 @@ pub mod bridge;
 pub mod dlms;
 #[cfg(feature = "file")]
 mod file;
+pub mod heard;
+pub mod line;
+pub mod search;
 #[cfg(feature = "serial")]
 mod serial;
+pub mod source;
 #[cfg(feature = "tcp")]
 mod tcp;
 
@@ -25,6 +29,10 @@ pub use dlms::DlmsAddress;
 use crate::bridge::{Kind, Proof};
 #[cfg(feature = "task")]
 use crate::health::LinkProblem;
+#[cfg(feature = "task")]
+use line::LineSettings;
+#[cfg(feature = "serial")]
+use search::SETTINGS;
 
 /// An open link.
 #[cfg(feature = "task")]
@@ -43,16 +51,16 @@ pub(crate) enum Link {
 
 #[cfg(feature = "task")]
 impl Link {
-    /// Opens an address, a serial line with these of its settings. The error says whether and why a person is needed.
+    /// Opens an address, a serial line with these settings. The error says whether and why a person is needed.
     #[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only serial lines have settings"))]
-    pub(crate) async fn open(address: &Address, settings: usize) -> Result<Self, LinkProblem> {
+    pub(crate) async fn open(address: &Address, settings: Option<LineSettings>) -> Result<Self, LinkProblem> {
         match address {
             // Gives bodies, not bytes: see `BridgeLink`; or is asked: see `asked`.
             Address::Bridge { .. } | Address::Dlms(_) => Err(LinkProblem::NotFound),
             #[cfg(feature = "file")]
             Address::File(path) => file::open(path).await.map(Self::File),
             #[cfg(feature = "serial")]
-            Address::Serial(path) => serial::Port::open(path, settings).map(Self::Serial),
+            Address::Serial(path) => serial::Port::open(path, settings.unwrap_or(SETTINGS[0])).map(Self::Serial),
             #[cfg(feature = "tcp")]
             Address::Tcp { host, port } => tcp::open(host, *port).await.map(Self::Tcp),
             #[cfg(not(all(feature = "file", feature = "serial", feature = "tcp")))]
@@ -74,33 +82,25 @@ impl Link {
         }
     }
 
-    /// Which settings are being used; 0 where there is no choice.
-    pub(crate) fn settings(&self) -> usize {
+    /// Uses other settings from now on; nothing where there are none.
+    #[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only serial lines have settings"))]
+    pub(crate) fn set(&mut self, settings: LineSettings) {
         match self {
             #[cfg(feature = "serial")]
-            Self::Serial(port) => port.settings(),
-            #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
-            _ => 0,
-        }
-    }
-
-    /// Speed and framing being used; `None` where there is no such thing.
-    pub(crate) fn settings_name(&self) -> Option<&'static str> {
-        match self {
-            #[cfg(feature = "serial")]
-            Self::Serial(port) => Some(port.settings_name()),
-            #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
-            _ => None,
-        }
-    }
-
-    /// Nothing sensible came with these settings: tries the next.
-    pub(crate) fn try_next_settings(&mut self) {
-        match self {
-            #[cfg(feature = "serial")]
-            Self::Serial(port) => port.try_next_settings(),
+            Self::Serial(port) => port.set(settings),
             #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
             _ => (),
+        }
+    }
+
+    /// Says something to the meter. Only serial lines have an ear at the other end; elsewhere nothing is sent.
+    #[cfg_attr(not(feature = "serial"), expect(unused_variables, reason = "only serial lines are written to"))]
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            #[cfg(feature = "serial")]
+            Self::Serial(port) => port.write(bytes).await,
+            #[cfg(any(feature = "file", feature = "tcp", not(feature = "serial")))]
+            _ => Ok(()),
         }
     }
 }

@@ -8,20 +8,24 @@
 pub mod asked;
 #[cfg(feature = "http")]
 mod bridge;
+mod readouts;
 #[cfg(feature = "client")]
 pub mod replacement;
 pub mod reserve;
+mod stream;
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::bridge::Secret;
 use crate::decoder::Decoder;
 use crate::error::DecodeError;
 use crate::health::{Health, KeyState, LinkProblem, LinkState, Refusal};
-use crate::link::{Address, Link};
+use crate::link::Address;
+use crate::link::line::LineSettings;
+use crate::link::source::Source;
 use crate::reading::Reading;
 use crate::security::{Counter, KeyPair};
 use reserve::CountersWanted;
@@ -33,13 +37,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// A link without a byte for so long is silent, unless its meter is known to be slower: the slowest P1 meter sends every ten
 /// seconds.
 const SILENCE: Duration = Duration::from_secs(10);
-/// So long each setting of a serial line is listened to: one interval of the slowest meter, and a telegram.
-const LISTEN: Duration = Duration::from_secs(12);
-/// So many bytes without a frame are a wrong speed: four telegrams.
-const NOISE: u64 = 4_000;
-/// A meter that was understood before is sought anew after so many bytes without a frame: it may have been swapped for one
-/// of another speed. Sixteen telegrams, so that noise alone hardly does it.
-const LOST: u64 = 16_000;
 /// Good frames whose distances are remembered; their median is the usual one, whatever gap lies among them.
 const DISTANCES: usize = 5;
 /// Health is told at most this often while nothing but counts change.
@@ -48,8 +45,10 @@ const TELL: Duration = Duration::from_secs(1);
 /// What a meter's task is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the meter is.
-    pub address: Address,
+    /// Where the meter is, and what is known of it beforehand.
+    pub source: Source,
+    /// Settings of a serial line that worked at an earlier time: listened with first.
+    pub worked: Option<LineSettings>,
     /// Keys to try on an encrypting meter, newest first.
     pub keys: Vec<KeyPair>,
     /// Proof of a pairing, for a bridge that asks for one.
@@ -105,16 +104,17 @@ struct Alone;
 /// Runs until dropped, until the receiver is gone, or to the end of a recorded file.
 pub async fn run(config: Config, events: mpsc::Sender<MeterEvent>) {
     let mut task = Task {
-        live: !matches!(config.address, Address::File(_)),
+        live: !matches!(config.source.address, Address::File(_)),
         health: Health::default(),
         told: None,
         last_frame: None,
         distances: Vec::new(),
-        settings: 0,
+        worked: config.worked,
+        pace: Duration::ZERO,
         events,
     };
     #[cfg(feature = "http")]
-    if let Address::Bridge { kind, .. } = config.address {
+    if let Address::Bridge { kind, .. } = config.source.address {
         let _ = task.serve_bridge(&config, kind).await;
         return;
     }
@@ -131,114 +131,18 @@ struct Task {
     /// Milliseconds between the last good frames, newest last; at most [`DISTANCES`].
     distances: Vec<u32>,
     /// The settings of a serial line with which the last good frame came.
-    settings: usize,
+    worked: Option<LineSettings>,
+    /// How long a meter that has to be asked is left alone between two readouts; zero for one that speaks by itself.
+    pace: Duration,
     events: mpsc::Sender<MeterEvent>,
 }
 
 impl Task {
-    async fn serve(&mut self, config: &Config) -> Result<(), Alone> {
-        // One for all times the link is opened: a counter seen before a break must not count as fresh after it.
-        let mut decoder = Decoder::new(&config.keys, &config.counters);
-        self.health.has_fitted = !config.counters.is_empty();
-        let mut pause = PAUSE;
-        loop {
-            let frames = self.health.frames;
-            match Link::open(&config.address, self.settings).await {
-                Ok(link) => self.listen(link, &mut decoder).await?,
-                Err(problem) => self.health.problem = Some(problem),
-            }
-            if !self.live {
-                // A recording that cannot be read now will not be later.
-                self.health.problem = self.health.problem.filter(|_| self.health.frames == 0);
-                let ended = self.health.problem.is_none();
-                return self.tell(if ended { LinkState::Ended } else { LinkState::Stopped }).await;
-            }
-            if self.health.frames > frames {
-                pause = PAUSE;
-            }
-            self.tell(LinkState::Waiting).await?;
-            self.pause(with_chance(pause)).await?;
-            pause = (pause * 2).min(MAX_PAUSE);
-            self.health.reconnects += 1;
-        }
-    }
-
     /// Waits, unless nobody listens any more.
     async fn pause(&self, pause: Duration) -> Result<(), Alone> {
         match timeout(pause, self.events.closed()).await {
             Ok(()) => Err(Alone),
             Err(_) => Ok(()),
-        }
-    }
-
-    /// Reads an open link until it breaks, or a recording to its end.
-    async fn listen(&mut self, mut link: Link, decoder: &mut Decoder) -> Result<(), Alone> {
-        let mut buffer = vec![0; 4_096];
-        // Bytes since the last recognised frame, or since these settings.
-        let mut heard = 0_u64;
-        let mut known = false;
-        let mut settings_until = Instant::now() + LISTEN;
-        self.health.problem = None;
-        self.health.line_settings = link.settings_name().map(str::to_owned);
-        decoder.handle_break();
-        self.tell(LinkState::Listening).await?;
-        loop {
-            let silent_at = Instant::now() + self.patience();
-            let deadline = if known { silent_at } else { silent_at.min(settings_until) };
-            let read = tokio::select! {
-                read = timeout_at(deadline, link.read(&mut buffer)) => read,
-                () = self.events.closed() => return Err(Alone),
-            };
-            let count = match read {
-                Ok(Ok(count)) if count > 0 => count,
-                Ok(_) if self.live => {
-                    self.health.problem = Some(LinkProblem::Closed);
-                    return Ok(());
-                }
-                Ok(Ok(_)) => {
-                    // A recording of an old meter may end without a mark. Half a telegram of a broken line is never believed.
-                    decoder.handle_end();
-                    return self.poll(decoder).await;
-                }
-                Ok(Err(_)) => {
-                    self.health.problem = Some(LinkProblem::Closed);
-                    return Ok(());
-                }
-                Err(_) => {
-                    if Instant::now() >= silent_at {
-                        self.health.problem = Some(LinkProblem::Silent);
-                    }
-                    0
-                }
-            };
-            self.health.bytes += count as u64;
-            heard += count as u64;
-            let recognised = self.health.recognised;
-            let mut rest = &buffer[..count];
-            while !rest.is_empty() {
-                let taken = decoder.handle_bytes(rest);
-                rest = &rest[taken..];
-                self.poll(decoder).await?;
-            }
-            if self.health.recognised > recognised {
-                (known, heard) = (true, 0);
-                self.settings = link.settings();
-                self.health.problem = None;
-            } else if known && heard > LOST {
-                (known, settings_until) = (false, Instant::now());
-                decoder.forget_protocol();
-            }
-            if !known && (heard > NOISE || Instant::now() >= settings_until) {
-                if heard > 0 {
-                    self.health.problem = Some(LinkProblem::Unrecognised);
-                }
-                link.try_next_settings();
-                self.health.line_settings = link.settings_name().map(str::to_owned);
-                (heard, settings_until) = (0, Instant::now() + LISTEN);
-                decoder.forget_protocol();
-            }
-            let state = if self.is_late() || !known { LinkState::Listening } else { LinkState::Live };
-            self.tell(state).await?;
         }
     }
 
@@ -295,7 +199,7 @@ impl Task {
     /// How long nothing may come: three of the meter's usual intervals, and at least ten seconds.
     fn patience(&self) -> Duration {
         let usual = Duration::from_millis(u64::from(self.health.interval_milliseconds.unwrap_or(0)));
-        (usual * 3).max(SILENCE)
+        (usual.max(self.pace) * 3).max(SILENCE)
     }
 
     /// Whether good frames have stopped, or never came.

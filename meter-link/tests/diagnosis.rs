@@ -37,7 +37,8 @@ async fn found_by_task(bytes: Vec<u8>, keys: Vec<KeyPair>, expect: Finding) -> F
     let port = listener.local_addr().expect("an address").port();
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
     let (sender, mut events) = mpsc::channel(64);
-    let task = tokio::spawn(run(Config { address, keys, counters: Vec::new(), secret: None }, sender));
+    let config = Config { source: address.into(), worked: None, keys, counters: Vec::new(), secret: None };
+    let task = tokio::spawn(run(config, sender));
     let meter = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         // In portions, so that health is told between them.

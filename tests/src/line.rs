@@ -7,6 +7,7 @@ mod homewizard2;
 #[cfg(target_os = "linux")]
 mod pty;
 mod tcp;
+pub mod uart;
 
 use std::io;
 

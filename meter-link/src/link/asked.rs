@@ -4,9 +4,7 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::dlms::DlmsAddress;
-#[cfg(any(feature = "serial", feature = "tcp"))]
-use super::dlms::Way;
+use super::dlms::{DlmsAddress, Way};
 use crate::health::LinkProblem;
 
 /// What carries bytes both ways.

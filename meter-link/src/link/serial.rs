@@ -1,49 +1,39 @@
-//! A serial port or pseudo-terminal. Finds speed and framing by listening; holds the port for itself.
+//! A serial port or pseudo-terminal. Knows how to listen and to write, not with what; holds the port for itself.
 
 use std::path::Path;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_serial::{DataBits, FlowControl, Parity, SerialPort as _, SerialPortBuilderExt as _, SerialStream, StopBits};
 
+use super::line::{Framing, LineSettings};
 use crate::health::LinkProblem;
-
-/// What P1 meters use: since DSMR 4, and before.
-const SETTINGS: [(&str, u32, DataBits, Parity); 2] =
-    [("115200 8N1", 115_200, DataBits::Eight, Parity::None), ("9600 7E1", 9_600, DataBits::Seven, Parity::Even)];
 
 /// An open port.
 #[derive(Debug)]
 pub(crate) struct Port {
     stream: SerialStream,
-    /// Which of [`SETTINGS`] is in use. settings < SETTINGS.len()
-    settings: usize,
 }
 
 impl Port {
     /// Opens a port for this program alone (the serial crate takes the advisory lock and the terminal's own).
-    pub(super) fn open(path: &Path, settings: usize) -> Result<Self, LinkProblem> {
-        let settings = settings % SETTINGS.len();
-        let (_, speed, bits, parity) = SETTINGS[settings];
-        Ok(Self { stream: open_with(path, speed, bits, parity)?, settings })
+    pub(super) fn open(path: &Path, settings: LineSettings) -> Result<Self, LinkProblem> {
+        let (bits, parity) = characters(settings.framing);
+        Ok(Self { stream: open_with(path, settings.baud, bits, parity)? })
     }
 
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.stream.read(buffer).await
     }
 
-    pub(super) const fn settings(&self) -> usize {
-        self.settings
+    /// Hands bytes to the port; they leave at its speed.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
     }
 
-    pub(super) const fn settings_name(&self) -> &'static str {
-        SETTINGS[self.settings].0
-    }
-
-    pub(super) fn try_next_settings(&mut self) {
-        self.settings = (self.settings + 1) % SETTINGS.len();
-        let (_, speed, bits, parity) = SETTINGS[self.settings];
+    pub(super) fn set(&mut self, settings: LineSettings) {
+        let (bits, parity) = characters(settings.framing);
         // A port that refuses a speed is listened to at the old one; the next try comes round again.
-        let _ = self.stream.set_baud_rate(speed);
+        let _ = self.stream.set_baud_rate(settings.baud);
         let _ = self.stream.set_data_bits(bits);
         let _ = self.stream.set_parity(parity);
     }
@@ -72,4 +62,12 @@ fn open_with(path: &Path, speed: u32, bits: DataBits, parity: Parity) -> Result<
     let _ = stream.write_request_to_send(true);
     let _ = stream.write_data_terminal_ready(true);
     Ok(stream)
+}
+
+const fn characters(framing: Framing) -> (DataBits, Parity) {
+    match framing {
+        Framing::EightEven => (DataBits::Eight, Parity::Even),
+        Framing::EightNone => (DataBits::Eight, Parity::None),
+        Framing::SevenEven => (DataBits::Seven, Parity::Even),
+    }
 }

@@ -44,7 +44,7 @@ impl Task {
         telegrams: &mut p1::Decoder,
     ) -> Result<LinkProblem, Alone> {
         let opened = tokio::select! {
-            opened = BridgeLink::open(&config.address, config.secret.as_ref()) => opened,
+            opened = BridgeLink::open(&config.source.address, config.secret.as_ref()) => opened,
             () = self.events.closed() => return Err(Alone),
         };
         let mut link = match opened {

@@ -131,10 +131,9 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn start(address: Address, secret: Option<Secret>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        Self {
-            events,
-            task: tokio::spawn(run(Config { address, keys: Vec::new(), counters: Vec::new(), secret }, sender)),
-        }
+        let (keys, counters) = (Vec::new(), Vec::new());
+        let config = Config { source: address.into(), worked: None, keys, counters, secret };
+        Self { events, task: tokio::spawn(run(config, sender)) }
     }
 
     pub(crate) async fn reading(&mut self) -> Arrived {

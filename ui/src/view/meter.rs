@@ -202,6 +202,18 @@ pub(crate) fn Heard(
         value.map(|value| view! { <div><dt>{text(name)}</dt><dd>{value}</dd></div> })
     };
     let count = |count: u64| count.to_string();
+    // Settings that were found need no word on those that were not.
+    let tried = (!health.tried.is_empty()).then(|| {
+        let tried = health.tried.into_iter().map(|tried| {
+            let heard = match tried.bytes {
+                0 => text("tried-silent"),
+                bytes => format::bytes(bytes, decimal_sign()).joined(),
+            };
+            view! { <dd data-testid="tried">{with("tried-heard", &[("settings", tried.settings.into()), ("heard", heard.into())])}</dd> }
+        });
+        view! { <div class="many"><dt>{text("heard-tried")}</dt>{tried.collect_view()}</div> }
+    });
+    let asked = (health.asked > 0).then(|| with("asked-times", &[("count", i64::from(health.asked).into())]));
     let offset = health.clock_offset_milliseconds.map(|offset| {
         let seconds = (offset.abs() + 500) / 1_000;
         match offset {
@@ -215,6 +227,8 @@ pub(crate) fn Heard(
         <dl class="heard">
             {row("heard-bytes", Some(format::bytes(health.bytes, decimal_sign()).joined()))}
             {row("heard-settings", health.line_settings)}
+            {tried}
+            {row("heard-asked", asked)}
             {row("heard-frames", Some(count(health.frames)))}
             {row("heard-country", country)}
             {row("heard-meter", health.identification.filter(|text| !text.is_empty()))}

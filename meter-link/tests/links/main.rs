@@ -2,6 +2,13 @@
 //!
 //! No test waits for time to pass: each waits for the event it is about, with a limit that only a failure reaches.
 
+mod bench;
+mod meters;
+mod search;
+#[path = "../../../tests/src/line/uart.rs"]
+#[expect(unreachable_pub, reason = "it is a part of the simulated home's public face")]
+mod uart;
+
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -30,7 +37,8 @@ struct Told {
 impl Told {
     fn start(address: Address, keys: Vec<KeyPair>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        Self { events, task: tokio::spawn(run(Config { address, keys, counters: Vec::new(), secret: None }, sender)) }
+        let config = Config { source: address.into(), worked: None, keys, counters: Vec::new(), secret: None };
+        Self { events, task: tokio::spawn(run(config, sender)) }
     }
 
     async fn next(&mut self) -> MeterEvent {
@@ -116,25 +124,6 @@ async fn w4_a_serial_line_is_live_and_a_garbled_telegram_is_counted_and_nothing_
             }
         }
     }
-}
-
-#[tokio::test]
-async fn noise_makes_a_serial_line_try_the_settings_of_older_meters_and_keep_what_works() {
-    let (mut meter, address) = serial_line();
-    let mut told = Told::start(address, Vec::new());
-    told.health(|health| health.state == LinkState::Listening).await;
-    // Written by another thread: the line takes no more than is read.
-    let noise = std::thread::spawn(move || {
-        meter.write_all(&[0x7E; 4_200]).expect("written");
-        meter
-    });
-    let tried = told.health(|health| health.line_settings.as_deref() == Some("9600 7E1")).await;
-    assert_eq!(tried.problem, Some(LinkProblem::Unrecognised));
-    let mut meter = noise.join().expect("written");
-    meter.write_all(&telegram(5)).expect("written");
-    told.reading().await;
-    let live = told.health(|health| health.state == LinkState::Live).await;
-    assert_eq!((live.line_settings.as_deref(), live.problem), (Some("9600 7E1"), None));
 }
 
 #[tokio::test]
