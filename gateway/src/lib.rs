@@ -8,5 +8,4 @@ pub mod meters;
 pub mod options;
 pub mod page;
 mod pairing;
-mod replacement;
 mod search;

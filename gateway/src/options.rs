@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use contract::calls::Port;
 use contract::live::Capability;
 use household::secrets::Secrets;
+use meter_link::decoder::Protocol;
+use meter_link::link::Address;
+use meter_link::link::source::Source;
 
 use crate::{meters, search};
 
@@ -35,6 +38,9 @@ pub enum Asked {
 /// The help text's part that both programs share.
 pub const HELP: &str = "\
   --meter ADDRESS   pair this meter: serial:/dev/ttyUSB0, tcp://host:port, homewizard://host, file:capture.txt or simulated
+  --protocol NAME   listen to that meter for this only: d0, dlms-hdlc, dlms-mbus, dlms-wrapper, p1, raven, sml or tic
+                    (auto: whatever it speaks, at any speed; a serial port's speed may be fixed in its address:
+                    serial:/dev/ttyUSB0?line=9600-7E1)
   --data FOLDER     keep the home here instead of the user's data folder
   --key-file FILE   keep the database's key in this file (mode 0600) instead of the operating system's secret store
   --page FOLDER     serve the page from here (headless only)
@@ -49,7 +55,8 @@ const LISTEN: std::net::SocketAddr =
 pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked, String> {
     use lexopt::prelude::*;
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut folder, mut key_file, mut meter, mut page, mut listen) = (None, None, None, None, LISTEN);
+    let (mut folder, mut key_file, mut page, mut listen) = (None, None, None, LISTEN);
+    let (mut meter, mut protocol) = (None::<String>, None);
     let words = |error: lexopt::Error| error.to_string();
     while let Some(argument) = parser.next().map_err(words)? {
         match argument {
@@ -58,6 +65,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<A
             Long("key-file") => key_file = Some(PathBuf::from(parser.value().map_err(words)?)),
             Long("listen") => listen = parser.value().and_then(|value| value.parse()).map_err(words)?,
             Long("meter") => meter = Some(parser.value().and_then(|value| value.parse()).map_err(words)?),
+            Long("protocol") => protocol = named(&parser.value().and_then(|value| value.string()).map_err(words)?)?,
             Long("page") => page = Some(PathBuf::from(parser.value().map_err(words)?)),
             other => return Err(words(other.unexpected())),
         }
@@ -69,8 +77,32 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<A
         Some(folder) => folder,
         None => dirs::data_dir().ok_or("there is no home folder to keep data in; use --data FOLDER")?.join("wattle"),
     };
+    let meter = match (meter, protocol) {
+        (Some(meter), Some(protocol)) => Some(restricted(&meter, protocol)?),
+        (meter, None) => meter,
+        (None, Some(_)) => return Err("--protocol says what the meter of --meter speaks".to_owned()),
+    };
     let secrets = key_file.map_or(Secrets::OperatingSystem, Secrets::File);
     Ok(Asked::Run(Box::new(Options { folder, secrets, meter, page, listen })))
+}
+
+/// The protocol of a name; `None`: all of them.
+fn named(name: &str) -> Result<Option<Protocol>, String> {
+    // A bridge is no line to listen to.
+    match Protocol::by_name(name).filter(|protocol| *protocol != Protocol::Bridge) {
+        Some(protocol) => Ok(Some(protocol)),
+        None if name == "auto" => Ok(None),
+        None => Err(format!("unknown protocol: {name} (try --help)")),
+    }
+}
+
+/// The address with a protocol in it, so that it is kept as long as the meter.
+fn restricted(meter: &str, protocol: Protocol) -> Result<String, String> {
+    let source = meter.parse::<Source>().map_err(|expected| format!("--meter {meter}: {expected}"))?;
+    if matches!(source.address, Address::Bridge { .. } | Address::Dlms(_)) {
+        return Err(format!("--meter {meter}: its address says what it speaks, --protocol does not"));
+    }
+    Ok(Source { protocol: Some(protocol), ..source }.to_string())
 }
 
 impl Options {
@@ -119,4 +151,35 @@ fn ports() -> Vec<Port> {
             address: format!("serial:{}", path.display()),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meter(arguments: &[&str]) -> Result<Option<String>, String> {
+        let asked = read(["--data", "made"].iter().chain(arguments).map(std::ffi::OsString::from))?;
+        match asked {
+            Asked::Run(options) => Ok(options.meter),
+            Asked::Help => Err("help".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_protocol_restricts_the_meter_s_address_and_auto_does_not() {
+        let port = "serial:/dev/ttyUSB0";
+        let restricted = Ok(Some("serial:/dev/ttyUSB0?protocol=sml".to_owned()));
+        assert_eq!(meter(&["--meter", port, "--protocol", "sml"]), restricted);
+        assert_eq!(meter(&["--protocol", "sml", "--meter", port]), restricted, "in either order");
+        assert_eq!(meter(&["--meter", port, "--protocol", "auto"]), Ok(Some(port.to_owned())));
+        assert_eq!(meter(&["--meter", port]), Ok(Some(port.to_owned())));
+        for wrong in [
+            &["--meter", port, "--protocol", "morse"][..],
+            &["--protocol", "sml"],
+            &["--meter", "homewizard://p1.lan", "--protocol", "p1"],
+            &["--meter", "nowhere", "--protocol", "p1"],
+        ] {
+            assert!(meter(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

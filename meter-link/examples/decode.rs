@@ -3,10 +3,10 @@
 //!
 //!     cargo run -q -p meter-link --example decode -- [--protocol NAME] [--key HEX] [--auth-key HEX] FILE
 //!
-//! `FILE` holds the raw bytes; `-` is standard input. The exit status is 1 if nothing decoded, 2 if the command line makes
-//! no sense. A telegram whose checksum fails is printed with trust `unverified`, after its error: recordings are often
-//! edited. The product itself never takes one. Nobody knows when the bytes came, so a meter's clock is called wrong only if
-//! it shows nonsense, or a time after the recording was made.
+//! `NAME` is `auto` unless it is given: every protocol listens. `FILE` holds the raw bytes; `-` is standard input. The exit
+//! status is 1 if nothing decoded, 2 if the command line makes no sense. A telegram whose checksum fails is printed with
+//! trust `unverified`, after its error: recordings are often edited. The product itself never takes one. Nobody knows when
+//! the bytes came, so a meter's clock is called wrong only if it shows nonsense, or a time after the recording was made.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
 
@@ -156,7 +156,11 @@ pub(crate) fn decode(asked: &Asked, mut bytes: &[u8], made: i64, tell: &mut dyn 
         other => other,
     };
     if finding != Finding::Fine {
-        tell(Line::Error(json!({ "finding": finding, "next": finding.next_step() })));
+        let mut said = json!({ "finding": finding, "next": finding.next_step() });
+        if finding == Finding::Unrecognised {
+            said["tried"] = asked.protocols.iter().map(|protocol| protocol.name()).collect();
+        }
+        tell(Line::Error(said));
     }
     if health.replay_undetectable {
         let message = "this meter always counts 0: a recording of it cannot be told from what is new";
