@@ -45,6 +45,8 @@ impl Decoder {
     pub fn poll_reading(&mut self) -> Option<Result<Reading, DecodeError>> {
         Some(self.framer.poll_frame()?.and_then(|fragment| {
             Element::parse(fragment)
+                // An EAGLE's body has an element of the same name that is nothing but a word.
+                .filter(|fragment| !fragment.children.is_empty())
                 .map(|fragment| reading::interpret(&fragment))
                 .ok_or(DecodeError::Malformed { offset: 0 })
         }))

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::decoder::Decoder;
 use crate::health::LinkProblem;
 use crate::name::name;
 use crate::obis::Obis;
@@ -62,6 +63,23 @@ fn each_capture_reads_as_it_did() {
             let stem = name.trim_end_matches(".json").trim_end_matches(".xml");
             insta::assert_snapshot!(stem, describe(&reading(&name)));
         });
+    }
+}
+
+#[test]
+fn a_recording_of_a_body_is_read_as_what_it_is() {
+    for name in ["eagle_all_variables.xml", "sep2_itron_two_tariffs.xml", "homewizard_v1_water.json"] {
+        let mut decoder = Decoder::new(&[], &[]);
+        let body = capture(name);
+        let mut rest = body.as_slice();
+        let mut readings = Vec::new();
+        while !rest.is_empty() {
+            rest = &rest[decoder.handle_bytes(rest)..];
+            readings.extend(std::iter::from_fn(|| decoder.poll_reading()));
+        }
+        decoder.handle_end();
+        readings.extend(std::iter::from_fn(|| decoder.poll_reading()));
+        assert_eq!(readings, [Ok(reading(name))], "{name}");
     }
 }
 
