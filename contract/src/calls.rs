@@ -12,7 +12,7 @@ use crate::history::{HistoryReply, Period, Resolution};
 use crate::live::{MeterId, Role};
 use crate::pairing::{DeviceAccess, FoundDevice};
 use crate::scope::{Scope, Scopes};
-use crate::security::SecurityEvent;
+use crate::security::{KeyReplacementState, MasterKey, ReplacedKeys, SecurityEvent};
 
 /// A request that knows its name, its scope and its reply.
 pub trait Request: Serialize + DeserializeOwned {
@@ -121,6 +121,17 @@ calls! {
         meter: MeterId,
     } -> DeviceAccess;
 
+    /// Replaces keys of a meter that the household administers: makes new ones, hands them to the meter, and proves them by a
+    /// read before the old ones go. Goes on by itself, also after a restart; how it stands is told with the meter.
+    replace_meter_keys: Install, ReplaceMeterKeys {
+        /// Which.
+        meter: MeterId,
+        /// Which of its keys.
+        keys: ReplacedKeys,
+        /// What wraps the new ones on their way.
+        master_key: MasterKey,
+    } -> KeyReplacementState;
+
     /// Frames of a meter that were refused, newest first, at most 500 of them.
     security_events: Look, SecurityEvents {
         /// Which.
@@ -151,6 +162,12 @@ calls! {
     set_zone: Own, SetZone {
         /// IANA name.
         zone: String,
+    } -> ();
+
+    /// Ends a replacement of keys of which nothing has been sent yet.
+    stop_key_replacement: Install, StopKeyReplacement {
+        /// Whose.
+        meter: MeterId,
     } -> ();
 
     /// Gives up a pairing, or takes note of how it ended.

@@ -19,6 +19,8 @@ pub struct CallError {
 pub enum ErrorCode {
     /// The same thing is there already.
     AlreadyThere,
+    /// It is being done already, and has to end first.
+    Busy,
     /// The session may not do this.
     Forbidden,
     /// The request makes no sense; `detail` names the field.

@@ -11,7 +11,7 @@ use meter_link::units::{Milliamperes, Millilitres, Millivolts, MilliwattHours, M
 use serde::{Deserialize, Serialize};
 
 use crate::pairing::PairingState;
-use crate::security::{KeyEpochState, SecurityEvent};
+use crate::security::{Administration, KeyEpochState, SecurityEvent};
 
 /// A paired meter. Its history belongs to its points and outlives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,6 +118,9 @@ pub struct MeterState {
     /// hexadecimal digits. Not a secret, and the same for as long as the home keeps its certificate.
     #[serde(default)]
     pub lfdi: Option<String>,
+    /// What the household may change in the meter itself. `None`: nothing, it only listens.
+    #[serde(default)]
+    pub administration: Option<Administration>,
 }
 
 /// Keys of one meter that screens are told of: more than it has in its life.

@@ -1,6 +1,6 @@
 //! The border as it is written on both carriers. A changed file here is a decision, said in the commit that makes it.
 
-use contract::calls::{self, AddMeter, History, Request, Secret, SetMeterKey};
+use contract::calls::{self, AddMeter, History, ReplaceMeterKeys, Request, Secret, SetMeterKey};
 use contract::error::{CallError, ErrorCode};
 use contract::history::{Amounts, Bucket, Fact, FactKind, HistoryReply, Period, Resolution};
 use contract::live::{
@@ -10,7 +10,10 @@ use contract::live::{
 use contract::notice::{Notice, Numbered};
 use contract::pairing::{DeviceAccess, FoundDevice, PairingState};
 use contract::scope::{Scope, Scopes};
-use contract::security::{KeyEpochState, KeySlot, SecurityEvent, SecurityEventKind};
+use contract::security::{
+    Administration, KeyEpochState, KeyReplacementStage, KeyReplacementState, KeyReplacementTrouble, KeySlot, MasterKey,
+    ReplacedKeys, SecurityEvent, SecurityEventKind,
+};
 use meter_link::country::{Country, RateName};
 use meter_link::diagnosis::Finding;
 use meter_link::health::{Health, KeyState, LinkProblem, LinkState};
@@ -69,6 +72,19 @@ fn meter() -> MeterState {
         sealed_frames_dropped: 0,
         pairing: Some(PairingState::Button { seconds_left: 27 }),
         lfdi: None,
+        administration: Some(Administration { master_key_kept: true, replacement: Some(replacement()) }),
+    }
+}
+
+fn replacement() -> KeyReplacementState {
+    KeyReplacementState {
+        keys: ReplacedKeys::Both,
+        stage: KeyReplacementStage::Sent,
+        since_utc_milliseconds: 1_792_779_000_000,
+        reached_utc_milliseconds: 1_792_779_002_000,
+        suite: Some(1),
+        refused_from_utc_milliseconds: None,
+        trouble: Some(KeyReplacementTrouble::MeterSilent),
     }
 }
 
@@ -150,6 +166,12 @@ fn requests_and_replies() {
     let address = "serial:/dev/ttyUSB0".to_owned();
     check("request_add_meter", &AddMeter { address, name: String::new(), role: Role::Generation });
     check("request_history", &History { period: Period::Week, date: Some("2026-10-25".to_owned()), resolution: None });
+    let secret = |digits: &str| Secret(digits.repeat(16));
+    let ask = |keys, master_key| ReplaceMeterKeys { meter: MeterId(3), keys, master_key };
+    check("request_replace_meter_keys", &ask(ReplacedKeys::Both, MasterKey::Given(secret("a1"))));
+    let agreed = MasterKey::Agreed { signing_key: secret("b2c3"), meter_public_key: "d4".repeat(64) };
+    check("request_replace_meter_keys_agreed", &ask(ReplacedKeys::Master, agreed));
+    check("request_replace_meter_keys_kept", &ask(ReplacedKeys::Unicast, MasterKey::Kept));
     let amounts =
         Amounts { import_milliwatt_hours: MilliwattHours::new(360_000), complete: true, ..Amounts::default() };
     check(
@@ -233,6 +255,9 @@ impl calls::Calls for Unreached {
     async fn remove_meter(&self, _: calls::RemoveMeter) -> Result<DeviceAccess, CallError> {
         unreachable!("refused before")
     }
+    async fn replace_meter_keys(&self, _: ReplaceMeterKeys) -> Result<KeyReplacementState, CallError> {
+        unreachable!("refused before")
+    }
     async fn security_events(&self, _: calls::SecurityEvents) -> Result<Vec<SecurityEvent>, CallError> {
         unreachable!("refused before")
     }
@@ -240,6 +265,9 @@ impl calls::Calls for Unreached {
         unreachable!("refused before")
     }
     async fn set_meter_login(&self, _: calls::SetMeterLogin) -> Result<(), CallError> {
+        unreachable!("refused before")
+    }
+    async fn stop_key_replacement(&self, _: calls::StopKeyReplacement) -> Result<(), CallError> {
         unreachable!("refused before")
     }
     async fn set_zone(&self, _: calls::SetZone) -> Result<(), CallError> {
@@ -274,6 +302,12 @@ async fn k7_a_garbled_request_with_a_key_in_it_is_not_repeated_in_the_error() {
     let (user, password) = (Secret("0a1b2c".to_owned()), Secret("0123456789abcdef".to_owned()));
     let request = calls::SetMeterLogin { meter: MeterId(1), user, password };
     assert!(!format!("{request:?}").contains("0a1b") && !format!("{request:?}").contains("0123"));
+    let request = r#"{"meter":1,"keys":"both","master_key":{"from":"given","content":{"key":"aabbccdd"}}}"#;
+    let error = calls::dispatch(&Unreached, Scopes::OWNER, "replace_meter_keys", request).await;
+    assert!(!format!("{:?}", error.expect_err("a wrong type")).contains("aabbccdd"));
+    let master_key = MasterKey::Agreed { signing_key: Secret("00112233".to_owned()), meter_public_key: String::new() };
+    let request = ReplaceMeterKeys { meter: MeterId(1), keys: ReplacedKeys::Both, master_key };
+    assert!(!format!("{request:?}").contains("0011"));
 }
 
 #[test]
@@ -281,6 +315,7 @@ fn a_meter_written_before_keys_had_epochs_is_still_read() {
     let mut old = serde_json::to_value(meter()).expect("it can be written");
     let fields = old.as_object_mut().expect("an object");
     let new = [
+        "administration",
         "keys",
         "last_security_event",
         "lfdi",

@@ -83,7 +83,7 @@ async fn call(State(shared): State<Shared>, Path(name): Path<String>, request: S
         Ok(reply) => ([(CONTENT_TYPE, "application/json")], reply).into_response(),
         Err(error) => {
             let status = match error.code {
-                ErrorCode::AlreadyThere => StatusCode::CONFLICT,
+                ErrorCode::AlreadyThere | ErrorCode::Busy => StatusCode::CONFLICT,
                 ErrorCode::Forbidden => StatusCode::FORBIDDEN,
                 ErrorCode::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
                 ErrorCode::NotFound => StatusCode::NOT_FOUND,

@@ -8,4 +8,5 @@ pub mod meters;
 pub mod options;
 pub mod page;
 mod pairing;
+mod replacement;
 mod search;

@@ -11,6 +11,7 @@ use contract::live::{MeterId, Role};
 use household::home::{Household, MeterOrder, SIMULATED};
 use meter_link::bridge::Secret;
 use meter_link::health::{Health, LinkProblem, LinkState};
+use meter_link::link::Address;
 use meter_link::link::line::LineSettings;
 use meter_link::meter::{Config, MeterEvent};
 use meter_link::security::{Counter, KeyPair};
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::pairing;
+use crate::replacement::replace;
 
 /// Events that may wait between a meter's task and the recorder.
 const EVENTS: usize = 64;
@@ -59,12 +61,13 @@ async fn obey(
             give_up(pairings.remove(&meter)).await;
             pairings.insert(meter, tokio::spawn(pairing::pair(household.clone(), meter, address, by)));
         }
-        MeterOrder::Start { meter, address, keys, counters, secret, worked } => {
+        MeterOrder::Start { meter, address, keys, counters, secret, worked, changes_keys } => {
             if let Some(old) = tasks.remove(&meter) {
                 old.stop().await;
             }
-            let known = Known { worked, keys, counters, secret };
-            tasks.insert(meter, Task::start(household, meter, address, known));
+            let (events, told) = mpsc::channel(EVENTS);
+            let reading = Reading { meter, address, keys, counters, secret, worked, events };
+            tasks.insert(meter, Task::start(household, reading, changes_keys, told));
         }
         MeterOrder::Stop(meter) => {
             if let Some(task) = tasks.remove(&meter) {
@@ -93,14 +96,6 @@ pub async fn pair(household: &Household, address: &str) -> Result<(), String> {
     }
 }
 
-/// What the home knows of a meter from earlier times.
-struct Known {
-    worked: Option<LineSettings>,
-    keys: Vec<KeyPair>,
-    counters: Vec<Counter>,
-    secret: Option<Secret>,
-}
-
 /// One meter's task, and what carries its events to the home.
 struct Task {
     reading: AbortHandle,
@@ -109,16 +104,19 @@ struct Task {
 }
 
 impl Task {
-    fn start(household: &Household, meter: MeterId, address: String, known: Known) -> Self {
-        let (events, mut told) = mpsc::channel(EVENTS);
-        let household = household.clone();
+    fn start(
+        household: &Household,
+        reading: Reading,
+        changes_keys: bool,
+        mut told: mpsc::Receiver<MeterEvent>,
+    ) -> Self {
+        let (listening, meter) = (household.clone(), reading.meter);
         let telling = tokio::spawn(async move {
             while let Some(event) = told.recv().await {
-                household.hear(meter, event).await;
+                listening.hear(meter, event).await;
             }
         });
-        let reading = tokio::spawn(read(meter, address, known, events)).abort_handle();
-        Self { reading, telling }
+        Self { reading: tokio::spawn(run(household.clone(), reading, changes_keys)).abort_handle(), telling }
     }
 
     /// Stops reading. What was read before still arrives, and the port is free when this returns.
@@ -129,37 +127,64 @@ impl Task {
     }
 }
 
-/// Reads one meter for as long as it is paired.
-async fn read(meter: MeterId, address: String, known: Known, events: mpsc::Sender<MeterEvent>) {
-    // Held while the meter is read; the process ends with it.
-    let mut simulated = None;
-    let link = if address == SIMULATED {
-        match simulate().await {
-            Ok((process, link)) => {
-                simulated = Some(process);
-                link
+/// Replaces a meter's keys if that is to be done, else reads it, for as long as it is paired.
+async fn run(household: Household, reading: Reading, changes_keys: bool) {
+    if changes_keys
+        && let Ok(Address::Dlms(address)) = reading.address.parse()
+        && let Some(open) = household.open_change(reading.meter).await
+    {
+        replace(household, address, open, &reading).await;
+        // The order to start anew is on its way, with the keys that hold now.
+        std::future::pending::<()>().await;
+    }
+    reading.read().await;
+}
+
+/// What a meter is read with.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    pub(crate) meter: MeterId,
+    pub(crate) address: String,
+    pub(crate) keys: Vec<KeyPair>,
+    pub(crate) counters: Vec<Counter>,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) worked: Option<LineSettings>,
+    pub(crate) events: mpsc::Sender<MeterEvent>,
+}
+
+impl Reading {
+    /// Reads until nobody listens, or nothing more can come.
+    pub(crate) async fn read(self) {
+        let Self { meter, address, keys, counters, secret, worked, events } = self;
+        // Held while the meter is read; the process ends with it.
+        let mut simulated = None;
+        let link = if address == SIMULATED {
+            match simulate().await {
+                Ok((process, link)) => {
+                    simulated = Some(process);
+                    link
+                }
+                Err(error) => {
+                    tracing::warn!("simulated home: {error}");
+                    let health =
+                        Health { state: LinkState::Stopped, problem: Some(LinkProblem::NotFound), ..Health::default() };
+                    let _ = events.send(MeterEvent::Health(Box::new(health))).await;
+                    return;
+                }
             }
-            Err(error) => {
-                tracing::warn!("simulated home: {error}");
-                let health =
-                    Health { state: LinkState::Stopped, problem: Some(LinkProblem::NotFound), ..Health::default() };
-                let _ = events.send(MeterEvent::Health(Box::new(health))).await;
+        } else {
+            address
+        };
+        let source = match link.parse() {
+            Ok(source) => source,
+            Err(expected) => {
+                tracing::warn!(meter = meter.0, "address: {expected}");
                 return;
             }
-        }
-    } else {
-        address
-    };
-    let source = match link.parse() {
-        Ok(source) => source,
-        Err(expected) => {
-            tracing::warn!(meter = meter.0, "address: {expected}");
-            return;
-        }
-    };
-    let Known { worked, keys, counters, secret } = known;
-    meter_link::meter::run(Config { source, worked, keys, counters, secret }, events).await;
-    drop(simulated);
+        };
+        meter_link::meter::run(Config { source, worked, keys, counters, secret }, events).await;
+        drop(simulated);
+    }
 }
 
 /// The simulated home's program, if it lies beside this one.

@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use contract::calls::{
     About, AboutReply, AddMeter, Calls, FindDevices, History, PairMeter, Port, Ports, ReadAgain, RemoveMeter,
-    SecurityEvents, SetMeterKey, SetMeterLogin, SetZone, StopPairing,
+    ReplaceMeterKeys, SecurityEvents, SetMeterKey, SetMeterLogin, SetZone, StopKeyReplacement, StopPairing,
 };
 use contract::error::{CallError, ErrorCode};
 use contract::history::HistoryReply;
 use contract::live::{Capability, Home, MeterId, Recording};
 use contract::pairing::{DeviceAccess, FoundDevice};
-use contract::security::SecurityEvent;
+use contract::security::{KeyReplacementState, KeyReplacementTrouble, SecurityEvent};
 use meter_link::bridge::Secret;
+use meter_link::dlms_client::key_change::{Ended, KeyChange};
 use meter_link::health::LinkProblem;
 use meter_link::link::Address;
 use meter_link::link::line::LineSettings;
 use meter_link::link::source::Source;
 use meter_link::meter::MeterEvent;
+use meter_link::security::key::Suite;
 use meter_link::security::{Counter, KeyPair};
 use tokio::sync::{mpsc, oneshot};
 
@@ -89,6 +91,9 @@ pub enum MeterOrder {
         secret: Option<Secret>,
         /// Settings of its serial line that worked last.
         worked: Option<LineSettings>,
+        /// Whether its keys are being replaced: then [`Household::open_change`] is to be carried through before anything
+        /// else. Asked for only once the old task has ended, because that one may still have kept a step.
+        changes_keys: bool,
     },
     /// Stop reading.
     Stop(MeterId),
@@ -149,6 +154,15 @@ pub enum PairingEvent {
         /// So long it is still asked.
         seconds_left: u64,
     },
+}
+
+/// A replacement of a meter's keys that has not ended. `Debug` is redacted by its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenChange {
+    /// Which one: what is told of another is refused.
+    pub number: i64,
+    /// Its journal.
+    pub change: KeyChange,
 }
 
 /// One home. Cheap to clone.
@@ -230,6 +244,42 @@ impl Household {
     /// Lets the home notice that time passes; the host calls it once a second.
     pub async fn tick(&self) {
         let _ = self.commands.send(Command::Tick).await;
+    }
+
+    /// The open replacement of a meter's keys, as it was kept last. `None`: none is open, or it has ended.
+    pub async fn open_change(&self, meter: MeterId) -> Option<OpenChange> {
+        self.ask(|reply| Command::OpenChange(meter, reply)).await.ok().flatten()
+    }
+
+    /// Keeps a step of a key change among the secrets; durable when this returns. Refused once that change has ended.
+    pub async fn keep_key_change(&self, meter: MeterId, open: OpenChange) -> Result<(), CallError> {
+        self.ask(|reply| Command::KeepKeyChange(meter, Box::new(open), reply)).await
+    }
+
+    /// Makes new keys of a suite for a change, and keeps them. `None`: the suite has ended.
+    pub async fn propose_keys(
+        &self,
+        meter: MeterId,
+        open: OpenChange,
+        suite: Suite,
+    ) -> Result<Option<KeyChange>, CallError> {
+        self.ask(|reply| Command::ProposeKeys(meter, Box::new(open), suite, reply)).await
+    }
+
+    /// Takes over the keys that a change ended with. An order to start follows.
+    pub async fn end_key_change(&self, meter: MeterId, number: i64, ended: Ended) -> Result<(), CallError> {
+        self.ask(|reply| Command::EndKeyChange(meter, number, Box::new(ended), reply)).await
+    }
+
+    /// Tells why a change cannot go on now.
+    pub async fn halt_key_change(&self, meter: MeterId, number: i64, trouble: KeyReplacementTrouble) {
+        // Only a closed home cannot hear.
+        let _ = self.commands.send(Command::HaltKeyChange(meter, number, trouble)).await;
+    }
+
+    /// Keeps the counter of an answer that was no reading.
+    pub async fn hear_counter(&self, meter: MeterId, counter: Counter) -> Result<(), CallError> {
+        self.ask(|reply| Command::HearCounter(meter, counter, reply)).await
     }
 
     /// Whether no meter is paired yet.
@@ -353,6 +403,10 @@ impl Calls for Household {
         Ok(if leaving.await.unwrap_or(false) { DeviceAccess::Ended } else { DeviceAccess::Left })
     }
 
+    async fn replace_meter_keys(&self, request: ReplaceMeterKeys) -> Result<KeyReplacementState, CallError> {
+        self.ask(|reply| Command::ReplaceMeterKeys(request, reply)).await
+    }
+
     async fn security_events(&self, request: SecurityEvents) -> Result<Vec<SecurityEvent>, CallError> {
         if !self.live.look(|state| state.meters.contains_key(&request.meter)) {
             return Err(CallError::new(ErrorCode::NotFound, "there is no such meter"));
@@ -377,5 +431,9 @@ impl Calls for Household {
 
     async fn stop_pairing(&self, request: StopPairing) -> Result<(), CallError> {
         self.ask(|reply| Command::StopPairing(request.meter, reply)).await
+    }
+
+    async fn stop_key_replacement(&self, request: StopKeyReplacement) -> Result<(), CallError> {
+        self.ask(|reply| Command::StopKeyReplacement(request.meter, reply)).await
     }
 }

@@ -15,7 +15,7 @@ pub const SETTING: &str = "key_rules";
 /// When one suite ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRule {
-    /// Suite by the length of its keys: 0 (16 bytes, suite 1 too) or 2 (32 bytes).
+    /// Suite: 0, 1 or 2. A key whose suite nothing has told counts as the weakest of its length, 0 or 2.
     pub suite: u8,
     /// From here on screens say that it will end.
     pub warn_from_utc_milliseconds: i64,

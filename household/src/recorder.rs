@@ -10,31 +10,35 @@ mod keys;
 mod pairing;
 mod point;
 mod protection;
+mod replacement;
 mod sending;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use contract::calls::{AddMeter, SetMeterLogin};
+use contract::calls::{AddMeter, ReplaceMeterKeys, SetMeterLogin};
 use contract::error::{CallError, ErrorCode};
 use contract::live::{Home, MeterId, MeterState, PointKind, Recording, Role, Today};
 use contract::notice::Notice;
+use contract::security::{KeyReplacementState, KeyReplacementTrouble};
 use jiff::Timestamp;
 use meter_link::diagnosis::{Finding, diagnose};
+use meter_link::dlms_client::key_change::{Ended, KeyChange};
 use meter_link::health::{Health, LinkState};
 use meter_link::link::line::LineSettings;
 use meter_link::link::source::Source;
 use meter_link::meter::{Arrived, MeterEvent, Refused};
 use meter_link::reading::{Medium, Reading};
-use meter_link::security::KeyPair;
+use meter_link::security::key::Suite;
+use meter_link::security::{Counter, KeyPair};
 use meter_link::standing::Standing;
 use rusqlite::{Connection, Transaction, params};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::calendar::{Calendar, Interval};
 use crate::history;
-use crate::home::{MeterOrder, PairingEvent};
+use crate::home::{MeterOrder, OpenChange, PairingEvent};
 use crate::key_policy::KeyPolicy;
 use crate::live::{LastHour, Live, State};
 use crate::secrets::Secrets;
@@ -42,6 +46,7 @@ use crate::store::{Store, StoreError};
 use pairing::LFDI;
 use point::Point;
 use protection::{Protection, Verdict};
+use replacement::Replacement;
 
 /// Readings that wait while the disk is full: an hour of one a second.
 const WAITING_ROOM: usize = 3_600;
@@ -50,17 +55,25 @@ const WAITING_ROOM: usize = 3_600;
 #[derive(Debug)]
 pub(crate) enum Command {
     AddMeter(AddMeter, oneshot::Sender<Result<MeterId, CallError>>),
+    EndKeyChange(MeterId, i64, Box<Ended>, oneshot::Sender<Result<(), CallError>>),
     /// What a meter's task told, and the host's clock.
     Event(MeterId, MeterEvent),
+    HaltKeyChange(MeterId, i64, KeyReplacementTrouble),
+    HearCounter(MeterId, Counter, oneshot::Sender<Result<(), CallError>>),
+    KeepKeyChange(MeterId, Box<OpenChange>, oneshot::Sender<Result<(), CallError>>),
+    OpenChange(MeterId, oneshot::Sender<Result<Option<OpenChange>, CallError>>),
     PairMeter(MeterId, bool, oneshot::Sender<Result<(), CallError>>),
     /// How a pairing goes on, as the host tells.
     Pairing(MeterId, PairingEvent),
+    ProposeKeys(MeterId, Box<OpenChange>, Suite, oneshot::Sender<Result<Option<KeyChange>, CallError>>),
     ReadAgain(MeterId, oneshot::Sender<Result<(), CallError>>),
     RemoveMeter(MeterId, oneshot::Sender<Result<Option<Leaving>, CallError>>),
+    ReplaceMeterKeys(ReplaceMeterKeys, oneshot::Sender<Result<KeyReplacementState, CallError>>),
     SetMeterKey(MeterId, KeyPair, oneshot::Sender<Result<(), CallError>>),
     SetMeterLogin(SetMeterLogin, oneshot::Sender<Result<(), CallError>>),
     SetZone(String, oneshot::Sender<Result<(), CallError>>),
     StopPairing(MeterId, oneshot::Sender<Result<(), CallError>>),
+    StopKeyReplacement(MeterId, oneshot::Sender<Result<(), CallError>>),
     /// A second has passed.
     Tick,
 }
@@ -89,6 +102,8 @@ pub(crate) struct Recorder {
     waiting: VecDeque<(MeterId, Waiting)>,
     /// What protects each paired meter.
     protections: BTreeMap<MeterId, Protection>,
+    /// The replacement of each paired meter's keys.
+    replacements: BTreeMap<MeterId, Replacement>,
     standings: BTreeMap<MeterId, Standing>,
     key_policy: KeyPolicy,
     now: fn() -> i64,
@@ -133,6 +148,7 @@ impl Recorder {
             orders,
             waiting: VecDeque::new(),
             protections: BTreeMap::new(),
+            replacements: BTreeMap::new(),
             standings: BTreeMap::new(),
             key_policy,
             now,
@@ -154,14 +170,26 @@ impl Recorder {
                 Command::Event(meter, MeterEvent::Health(health)) => self.hear_health(meter, *health),
                 Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear(meter, Waiting::Reading(arrived)),
                 Command::Event(meter, MeterEvent::Refused(refused)) => self.hear(meter, Waiting::Refused(refused)),
+                Command::OpenChange(meter, reply) => drop(reply.send(Ok(self.open_change(meter)))),
                 Command::PairMeter(meter, trust_anew, reply) => drop(reply.send(self.pair_meter(meter, trust_anew))),
                 Command::Pairing(meter, event) => self.hear_pairing(meter, event),
                 Command::ReadAgain(meter, reply) => drop(reply.send(self.read_again(meter))),
+                Command::EndKeyChange(meter, number, ended, reply) => {
+                    drop(reply.send(self.end_key_change(meter, number, &ended)));
+                }
+                Command::HaltKeyChange(meter, number, trouble) => self.halt_key_change(meter, number, trouble),
+                Command::HearCounter(meter, counter, reply) => drop(reply.send(self.hear_counter(meter, counter))),
+                Command::KeepKeyChange(meter, open, reply) => drop(reply.send(self.keep_key_change(meter, &open))),
+                Command::ProposeKeys(meter, open, suite, reply) => {
+                    drop(reply.send(self.propose_keys(meter, &open, suite)));
+                }
                 Command::RemoveMeter(meter, reply) => drop(reply.send(self.remove_meter(meter))),
+                Command::ReplaceMeterKeys(request, reply) => drop(reply.send(self.replace_meter_keys(&request))),
                 Command::SetMeterKey(meter, keys, reply) => drop(reply.send(self.set_meter_key(meter, &keys))),
                 Command::SetMeterLogin(request, reply) => drop(reply.send(self.set_meter_login(&request))),
                 Command::SetZone(zone, reply) => drop(reply.send(self.set_zone(&zone))),
                 Command::StopPairing(meter, reply) => drop(reply.send(self.stop_pairing(meter))),
+                Command::StopKeyReplacement(meter, reply) => drop(reply.send(self.stop_key_replacement(meter))),
                 Command::Tick => self.tick(),
             }
         }
@@ -202,6 +230,7 @@ impl Recorder {
             sealed_frames_dropped: 0,
             pairing: None,
             lfdi: None,
+            administration: None,
         };
         self.protections.insert(meter.id, Protection::default());
         let id = meter.id;
@@ -215,6 +244,7 @@ impl Recorder {
 
     fn remove_meter(&mut self, id: MeterId) -> Result<Option<Leaving>, CallError> {
         let meter = self.meter(id)?;
+        self.forget_replacement(id)?;
         self.writer
             .execute("UPDATE meter SET removed_utc_milliseconds = ? WHERE id = ?", params![(self.now)(), id.0])
             .and_then(|_| self.writer.execute("UPDATE point SET meter = NULL WHERE meter = ?", params![id.0]))
@@ -475,6 +505,7 @@ impl Recorder {
         if !self.waiting.is_empty() {
             self.record_waiting();
         }
+        self.look_for_journals();
     }
 }
 
@@ -568,6 +599,7 @@ fn meters(connection: &Connection) -> Result<Vec<MeterState>, StoreError> {
             sealed_frames_dropped: 0,
             pairing: None,
             lfdi: None,
+            administration: None,
         })
     })?;
     Ok(meters.collect::<Result<_, _>>()?)

@@ -6,6 +6,8 @@
 
 #[path = "e2e/browser.rs"]
 mod browser;
+#[path = "e2e/keys.rs"]
+mod keys;
 #[path = "e2e/pairing.rs"]
 mod pairing;
 #[path = "e2e/process.rs"]

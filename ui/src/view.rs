@@ -5,6 +5,7 @@ pub(crate) mod flow;
 pub(crate) mod found;
 pub(crate) mod history;
 pub(crate) mod home;
+pub(crate) mod key_replacement;
 pub(crate) mod keys;
 pub(crate) mod line;
 pub(crate) mod meter;

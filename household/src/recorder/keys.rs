@@ -6,6 +6,7 @@
 
 use contract::live::{MAX_KEYS_SHOWN, MeterId};
 use contract::security::{KeyEpochState, KeySlot};
+use meter_link::security::key::Suite;
 use meter_link::security::{Counter, Fingerprint, KeyPair};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
@@ -31,6 +32,8 @@ struct Epoch {
     fingerprint: Fingerprint,
     number: u32,
     bytes: usize,
+    /// As it is used. `None`: nothing has told yet.
+    suite: Option<u8>,
     added: i64,
     first_used: Option<i64>,
     last_used: Option<i64>,
@@ -97,6 +100,49 @@ impl Keys {
         Ok(Entered::New)
     }
 
+    /// Takes a key that the meter has answered under: it is the current one from now on, whatever else was entered.
+    pub(super) fn take(
+        &mut self,
+        transaction: &Transaction<'_>,
+        meter: MeterId,
+        pair: &KeyPair,
+        suite: Suite,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.enter(transaction, meter, pair, now)?;
+        let fingerprint = pair.fingerprint();
+        let highest = self.counters.iter().rfind(|counter| counter.key == fingerprint).copied();
+        if let Some(counter) = highest {
+            self.accept(transaction, meter, counter, now, false)?;
+        }
+        self.used_with(transaction, meter, fingerprint, suite)
+    }
+
+    /// Notes the suite that a key is used with.
+    pub(super) fn used_with(
+        &mut self,
+        transaction: &Transaction<'_>,
+        meter: MeterId,
+        fingerprint: Fingerprint,
+        suite: Suite,
+    ) -> Result<(), StoreError> {
+        for epoch in self.epochs.iter_mut().filter(|epoch| epoch.fingerprint == fingerprint) {
+            epoch.suite = Some(suite.number());
+        }
+        transaction.execute(
+            "UPDATE key_epoch SET suite = ? WHERE meter = ? AND fingerprint = ?",
+            params![suite.number(), meter.0, fingerprint.0],
+        )?;
+        Ok(())
+    }
+
+    /// The keys that are kept, the one in use first.
+    pub(super) fn in_order_of_use(&self) -> Vec<KeyPair> {
+        let mut keys = self.held.clone();
+        keys.sort_by_key(|pair| self.epoch(pair.fingerprint()).map(|epoch| self.slot(epoch)) != Some(KeySlot::Current));
+        keys
+    }
+
     /// Whether a counter is above all that were accepted. Meters that always count 0 have only that.
     pub(super) fn is_fresh(&self, counter: Counter) -> bool {
         let mut known = self.counters.iter().filter(|known| (known.key, known.title) == (counter.key, counter.title));
@@ -151,7 +197,7 @@ impl Keys {
         Ok(true)
     }
 
-    /// The suite of a key that is known, by its length.
+    /// The suite of a key that is known; by its length until something told it.
     pub(super) fn suite(&self, key: Fingerprint) -> Option<u8> {
         self.epoch(key).map(Epoch::suite)
     }
@@ -190,6 +236,7 @@ impl Keys {
             fingerprint: pair.fingerprint(),
             number: number.unwrap_or(0) + 1,
             bytes: pair.encryption.bytes().len(),
+            suite: None,
             added: now,
             first_used: None,
             last_used: None,
@@ -304,14 +351,18 @@ impl Keys {
 
 impl Epoch {
     const fn suite(&self) -> u8 {
-        if self.bytes == 32 { 2 } else { 0 }
+        match self.suite {
+            Some(suite) => suite,
+            None if self.bytes == 32 => 2,
+            None => 0,
+        }
     }
 }
 
 fn epochs(connection: &Connection, meter: MeterId) -> Result<Vec<Epoch>, StoreError> {
     let mut statement = connection.prepare(
         "SELECT fingerprint, number, bytes, added_utc_milliseconds, first_used_utc_milliseconds,
-             last_used_utc_milliseconds, retired_utc_milliseconds
+             last_used_utc_milliseconds, retired_utc_milliseconds, suite
          FROM key_epoch WHERE meter = ? ORDER BY number DESC",
     )?;
     let read = |row: &Row<'_>| {
@@ -323,6 +374,7 @@ fn epochs(connection: &Connection, meter: MeterId) -> Result<Vec<Epoch>, StoreEr
             first_used: row.get(4)?,
             last_used: row.get(5)?,
             retired: row.get(6)?,
+            suite: row.get(7)?,
         })
     };
     let epochs = statement.query_map([meter.0], read)?;

@@ -9,12 +9,15 @@ use contract::live::{MeterId, MeterState, Recording};
 use contract::notice::Notice;
 use contract::security::{SecurityEvent, SecurityEventKind};
 use meter_link::bridge::Secret;
+use meter_link::dlms_client::key_change::SuiteKeys;
 use meter_link::error::DecodeError;
 use meter_link::health::Refusal;
+use meter_link::link::{Address, DlmsAddress};
 use meter_link::meter::{Arrived, Refused};
 use meter_link::sealed::open_sealed;
-use meter_link::security::{KeyPair, Opener};
-use rusqlite::{Connection, Transaction};
+use meter_link::security::key::Suite;
+use meter_link::security::{Counter, KeyPair, Opener};
+use rusqlite::{Connection, Transaction, params};
 
 use super::keys::{Entered, Keys};
 use super::refused::{self, Kept, Sealed};
@@ -45,6 +48,22 @@ impl Protection {
     fn load(writer: &mut Connection, meter: MeterId, held: Vec<KeyPair>, now: i64) -> Result<Self, StoreError> {
         let kept = Kept::load(writer, meter)?;
         Ok(Self { keys: Keys::load(writer, meter, held, now)?, kept })
+    }
+
+    /// The keys that are kept, the one in use first.
+    pub(super) fn in_order_of_use(&self) -> Vec<KeyPair> {
+        self.keys.in_order_of_use()
+    }
+
+    /// Keeps a counter that came outside a reading.
+    pub(super) fn hear_counter(
+        &mut self,
+        transaction: &Transaction<'_>,
+        meter: MeterId,
+        counter: Counter,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.keys.accept(transaction, meter, counter, now, false).map(|_| ())
     }
 
     /// Whether a reading may be believed at all: its counter is above all before it; it has none only if no reading of its
@@ -105,6 +124,7 @@ impl Recorder {
         };
         let protection = Protection::load(&mut self.writer, meter, held, (self.now)())?;
         self.protections.insert(meter, protection);
+        self.load_replacement(meter)?;
         self.show_protection(meter);
         Ok(())
     }
@@ -119,6 +139,7 @@ impl Recorder {
             counters: keys.map(|keys| keys.counters.clone()).unwrap_or_default(),
             secret,
             worked: self.line_settings(meter.id),
+            changes_keys: self.open_change(meter.id).is_some(),
         });
     }
 
@@ -146,15 +167,51 @@ impl Recorder {
             }
             return Ok(());
         }
+        if let Ok(Address::Dlms(address)) = meter.address.parse()
+            && address.security.is_protected()
+        {
+            let noted = protection.keys.used_with(&transaction, id, pair.fingerprint(), address.suite);
+            noted.map_err(|error| refuse(&error))?;
+        }
         let name = format!("meter {} {}", id.0, self.identity);
         self.secrets.keep(&name, &print_keys(&protection.keys.held)).map_err(locked)?;
         transaction.commit().map_err(|error| refuse(&error.into()))?;
         self.protections.insert(id, protection);
         // The old task goes on meanwhile; what it cannot open is opened when it arrives here.
         let opened = self.open_kept(id, pair);
+        let entered = self.enter_into_change(id);
         self.show_protection(id);
         self.begin(&meter);
-        opened.map_err(|error| refuse(&error))
+        opened.map_err(|error| refuse(&error))?;
+        entered
+    }
+
+    /// Takes over keys that the meter has answered under, in place of those it used before.
+    pub(super) fn take_keys(&mut self, meter: &MeterState, proven: &SuiteKeys) -> Result<(), CallError> {
+        let Some(mut protection) = self.protections.get(&meter.id).cloned() else { return Ok(()) };
+        let (pair, now) = (proven.pair(), (self.now)());
+        let transaction = self.writer.transaction().map_err(|error| refuse(&error.into()))?;
+        let taken = protection.keys.take(&transaction, meter.id, &pair, proven.suite, now);
+        taken.map_err(|error| refuse(&error))?;
+        let address = address_with(&meter.address, proven.suite).filter(|address| *address != meter.address);
+        if let Some(address) = &address {
+            let written =
+                transaction.execute("UPDATE meter SET address = ? WHERE id = ?", params![address, meter.id.0]);
+            written.map_err(|error| refuse(&error.into()))?;
+        }
+        let name = format!("meter {} {}", meter.id.0, self.identity);
+        self.secrets
+            .keep(&name, &print_keys(&protection.keys.held))
+            .map_err(|error| CallError::new(ErrorCode::SecretsUnavailable, error.to_string()))?;
+        transaction.commit().map_err(|error| refuse(&error.into()))?;
+        self.protections.insert(meter.id, protection);
+        if let Some(address) = address {
+            self.live.change(|state| {
+                state.meters.get_mut(&meter.id)?.address = address;
+                None
+            });
+        }
+        Ok(())
     }
 
     pub(super) fn key_name(&self, id: MeterId) -> String {
@@ -220,6 +277,7 @@ impl Recorder {
         let keys = protection.keys.states(&self.key_policy, now);
         let today = refused::count_since(&self.writer, meter, start).unwrap_or(0);
         let last = refused::events(&self.writer, meter, 1).ok().and_then(|events| events.first().copied());
+        let administration = self.meter(meter).ok().and_then(|paired| self.administration(&paired));
         self.live.change(|state| {
             let shown = state.meters.get_mut(&meter)?;
             shown.keys = keys;
@@ -227,6 +285,7 @@ impl Recorder {
             shown.last_security_event = last;
             shown.sealed_frames = protection.kept.frames.unsigned_abs();
             shown.sealed_frames_dropped = protection.kept.dropped.unsigned_abs();
+            shown.administration = administration;
             Some(Notice::Meter(Box::new(shown.clone())))
         });
     }
@@ -312,6 +371,14 @@ impl Recorder {
 fn is_final(error: DecodeError) -> Option<Refusal> {
     Refusal::of(error)
         .filter(|refusal| matches!(refusal, Refusal::Replayed | Refusal::TagMissing | Refusal::TitleForeign))
+}
+
+/// A meter's address, where it names a suite with this one.
+fn address_with(address: &str, suite: Suite) -> Option<String> {
+    match address.parse() {
+        Ok(Address::Dlms(address)) => Some(DlmsAddress { suite, ..address }.to_string()),
+        _ => None,
+    }
 }
 
 /// A meter's keys as one secret, newest first: hexadecimal, a colon before an authentication key, commas between.

@@ -14,6 +14,8 @@ use meter_link::security::{Counter, KeyPair};
 use super::*;
 use crate::key_policy::KeyRule;
 
+mod replacement;
+
 const HOUR: i64 = 3_600_000;
 const START: i64 = 1_772_406_000_000;
 

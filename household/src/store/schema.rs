@@ -144,6 +144,24 @@ const STEPS: &[&str] = &[
         next INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     ",
+    // 4: keys that we replace (recorder/replacement.rs).
+    "
+    -- The suite that a key is used with; null until something told it.
+    ALTER TABLE key_epoch ADD COLUMN suite INTEGER;
+
+    -- A replacement of a meter's keys and how far it is, in the contract's words. Never a key.
+    CREATE TABLE key_replacement (
+        id INTEGER PRIMARY KEY,
+        meter INTEGER NOT NULL REFERENCES meter (id),
+        keys TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        suite INTEGER,
+        trouble TEXT,
+        since_utc_milliseconds INTEGER NOT NULL,
+        reached_utc_milliseconds INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX key_replacement_meter ON key_replacement (meter, id);
+    ",
 ];
 
 /// Brings a database to the newest version; each step is one transaction.

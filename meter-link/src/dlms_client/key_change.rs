@@ -240,6 +240,13 @@ impl KeyChange {
         self
     }
 
+    /// With what a person entered meanwhile into another copy of this change.
+    #[must_use]
+    pub fn with_entered(self, other: &Self) -> Self {
+        let new: Vec<_> = other.entered.iter().filter(|keys| !self.entered.contains(keys)).rev().cloned().collect();
+        new.into_iter().fold(self, Self::entered)
+    }
+
     /// The meter answered a read under these keys. Under the old ones the change has not happened and may be sent again;
     /// under a mixture it took one of two, and the rest is to be sent again from there.
     #[must_use]

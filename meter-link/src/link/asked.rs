@@ -4,7 +4,9 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::dlms::{DlmsAddress, Way};
+use super::dlms::DlmsAddress;
+#[cfg(any(feature = "serial", feature = "tcp"))]
+use super::dlms::Way;
 use crate::health::LinkProblem;
 
 /// What carries bytes both ways.

@@ -180,6 +180,25 @@ impl Wattle {
         command
     }
 
+    /// Wattle with all that it can say of itself added to a log. The meter is paired by a call.
+    pub(crate) fn start_with_log(folder: &Folder, log: &Path) -> Self {
+        let log = std::fs::File::options().create(true).append(true).open(log).expect("a writable folder");
+        let mut command = Command::new(program("gateway"));
+        command
+            .arg("--data")
+            .arg(folder.0.join("data"))
+            .arg("--key-file")
+            .arg(folder.0.join("key"))
+            .arg("--page")
+            .arg(page())
+            .args(["--listen", "127.0.0.1:0"])
+            .env("WATTLE_LOG", "trace")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        Self::run(command)
+    }
+
     /// Wattle in a session of its own with a real secret store, unlocked with a password as at a login.
     pub(crate) fn start_with_secret_store(folder: &Folder) -> Self {
         let script = "printf %s password | gnome-keyring-daemon --unlock --components=secrets >&2; \
@@ -247,6 +266,11 @@ impl Wattle {
             .expect("an answer");
         assert!(answer.status().is_success(), "{name}: {}", answer.text().await.unwrap_or_default());
         answer.json().await.expect("JSON")
+    }
+
+    /// The first meter, as a fresh watch begins with it.
+    pub(crate) async fn meter(&self) -> Value {
+        self.notices().await.next().await["content"]["meters"][0].take()
     }
 
     /// How many readings are kept.

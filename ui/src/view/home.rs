@@ -19,10 +19,14 @@ use crate::text::{decimal_sign, text, with};
 pub(crate) fn refusal(error: &CallError) -> String {
     let id = match error.code {
         ErrorCode::AlreadyThere => "refused-already-there",
+        ErrorCode::Busy => "refused-busy",
         ErrorCode::Forbidden => "refused-forbidden",
         ErrorCode::Invalid => match error.detail.as_deref() {
             Some("address") => "refused-address",
             Some("decryption_key") => "refused-key",
+            Some("master_key") => "refused-master-key",
+            Some("meter_public_key") => "refused-public-key",
+            Some("signing_key") => "refused-signing-key",
             Some("password" | "user") => "refused-login",
             Some("zone") => "refused-zone",
             _ => "refused-invalid",

@@ -5,6 +5,7 @@ use contract::security::{KeyEpochState, KeySlot, SecurityEvent, SecurityEventKin
 use leptos::prelude::*;
 use meter_link::health::KeyState;
 
+use super::key_replacement::KeyReplacement;
 use super::meter::{KeyEntry, needs_key};
 use crate::format;
 use crate::live::Live;
@@ -20,13 +21,15 @@ pub(crate) fn Keys(
     // What the block shows, so that counts that move elsewhere do not redraw it under somebody who types.
     let is_shown = Memo::new(move |_| live.meter(id).is_some_and(|meter| seals(&meter)));
     let enters_above = Memo::new(move |_| live.meter(id).is_some_and(|meter| needs_key(meter.finding)));
-    let keys = Memo::new(move |_| live.meter(id).map(|meter| meter.keys).unwrap_or_default());
+    let keys = Memo::new(move |_| {
+        live.meter(id).map(|meter| (meter.keys, meter.administration.is_some())).unwrap_or_default()
+    });
     let notes = Memo::new(move |_| live.meter(id).map(|meter| notes(&meter, live.offset())).unwrap_or_default());
     view! {
         {move || is_shown.get().then(|| view! {
             <h2>{text("keys-title")}</h2>
             <div data-testid="meter-keys">
-                {move || lines(&keys.get(), live.offset(), live.now.get_untracked()).into_iter().map(|line| view! { <p>{line}</p> }).collect_view()}
+                {move || keys.with(|(keys, is_ours)| lines(keys, *is_ours, live.offset(), live.now.get_untracked())).into_iter().map(|line| view! { <p>{line}</p> }).collect_view()}
                 {move || notes.get().into_iter().map(|(name, note)| view! { <p data-testid=name>{note}</p> }).collect_view()}
             </div>
             {move || (!enters_above.get()).then(|| view! {
@@ -36,6 +39,7 @@ pub(crate) fn Keys(
                     <KeyEntry id/>
                 </details>
             })}
+            <KeyReplacement id/>
         })}
     }
 }
@@ -48,8 +52,8 @@ fn seals(meter: &MeterState) -> bool {
         || meter.last_security_event.is_some()
 }
 
-/// A sentence for each key that is still there.
-fn lines(keys: &[KeyEpochState], offset: i32, now: i64) -> Vec<String> {
+/// A sentence for each key that is still there. `is_ours`: the household can replace them itself.
+fn lines(keys: &[KeyEpochState], is_ours: bool, offset: i32, now: i64) -> Vec<String> {
     let mut lines = Vec::new();
     for key in keys {
         let since = instant(key.since_utc_milliseconds, offset);
@@ -64,7 +68,12 @@ fn lines(keys: &[KeyEpochState], offset: i32, now: i64) -> Vec<String> {
             (KeySlot::Retired, _) => (),
         }
         if let (KeySlot::Current, Some(end)) = (key.state, key.refused_from_utc_milliseconds) {
-            let id = if end <= now { "keys-ended" } else { "keys-ending" };
+            let id = match (end <= now, is_ours) {
+                (true, false) => "keys-ended",
+                (true, true) => "keys-ended-ours",
+                (false, false) => "keys-ending",
+                (false, true) => "keys-ending-ours",
+            };
             lines.push(with(id, &[("date", instant(end, offset).into())]));
         }
     }
@@ -107,7 +116,7 @@ fn refused_last(event: SecurityEvent, offset: i32) -> String {
 }
 
 /// A day and a time on the home's clock: `2 Mar, 14:05`.
-fn instant(at: i64, offset: i32) -> String {
+pub(crate) fn instant(at: i64, offset: i32) -> String {
     let civil = format::civil(at, offset);
     let month = text(&format!("month-short-{}", civil.month));
     with(
@@ -135,7 +144,7 @@ mod tests {
         let keys =
             [key(KeySlot::Current, Some(at + 60_000)), key(KeySlot::Previous, None), key(KeySlot::Retired, None)];
         assert_eq!(
-            lines(&keys, 3_600, at),
+            lines(&keys, false, 3_600, at),
             [
                 "In use since 2 Mar, 00:00. Last used: 2 Mar, 00:01.",
                 "Keys of this kind ended on 2 Mar, 00:00. Nothing sealed with them is counted. Ask your grid company for a \

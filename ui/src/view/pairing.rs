@@ -295,6 +295,7 @@ mod tests {
             last_security_event: None,
             sealed_frames: 0,
             sealed_frames_dropped: 0,
+            administration: None,
             pairing,
             lfdi: None,
         }
