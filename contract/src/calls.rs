@@ -115,7 +115,7 @@ calls! {
         meter: MeterId,
     } -> ();
 
-    /// Ends reading a meter, and forgets its secrets. Its history stays.
+    /// Ends reading a meter, and forgets its secrets, but for keys that nobody else knows. Its history stays.
     remove_meter: Install, RemoveMeter {
         /// Which.
         meter: MeterId,

@@ -44,6 +44,10 @@ pub enum KeySlot {
 pub struct Administration {
     /// Whether its master key is kept, so that nobody has to give it again.
     pub master_key_kept: bool,
+    /// Whether its keys were made here, so that nobody else knows them. They stay among the secrets when it is removed, for
+    /// when it is paired again.
+    #[serde(default)]
+    pub keys_made_here: bool,
     /// The last replacement of its keys. `None`: there was none.
     pub replacement: Option<KeyReplacementState>,
 }

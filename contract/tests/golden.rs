@@ -72,7 +72,11 @@ fn meter() -> MeterState {
         sealed_frames_dropped: 0,
         pairing: Some(PairingState::Button { seconds_left: 27 }),
         lfdi: None,
-        administration: Some(Administration { master_key_kept: true, replacement: Some(replacement()) }),
+        administration: Some(Administration {
+            master_key_kept: true,
+            keys_made_here: true,
+            replacement: Some(replacement()),
+        }),
     }
 }
 

@@ -238,13 +238,14 @@ impl Recorder {
             state.meters.insert(id, meter.clone());
             Some(state.lists())
         });
-        self.begin(&meter);
+        self.inherit_keys(&meter);
+        self.begin(&self.meter(id)?);
         Ok(id)
     }
 
     fn remove_meter(&mut self, id: MeterId) -> Result<Option<Leaving>, CallError> {
         let meter = self.meter(id)?;
-        self.forget_replacement(id)?;
+        let stay = self.forget_replacement(id)?;
         self.writer
             .execute("UPDATE meter SET removed_utc_milliseconds = ? WHERE id = ?", params![(self.now)(), id.0])
             .and_then(|_| self.writer.execute("UPDATE point SET meter = NULL WHERE meter = ?", params![id.0]))
@@ -258,7 +259,7 @@ impl Recorder {
         self.protections.remove(&id);
         self.standings.remove(&id);
         let (leaving, device_forgotten) = self.forget_device(&meter);
-        let forgotten = self.secrets.forget(&self.key_name(id)).and(device_forgotten);
+        let forgotten = if stay { Ok(()) } else { self.secrets.forget(&self.key_name(id)) }.and(device_forgotten);
         self.live.change(|state| {
             state.meters.remove(&id);
             for point in state.points.values_mut().filter(|point| point.meter == Some(id)) {

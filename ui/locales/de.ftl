@@ -149,6 +149,7 @@ meter-simulated = Simuliertes Zuhause
 meter-unnamed = Zähler
 meter-remove-title = Diesen Zähler nicht mehr auslesen
 meter-remove-explained = Der Verlauf bleibt. Du kannst den Zähler wieder hinzufügen, dann geht es dort weiter, wo es aufgehört hat.
+meter-remove-keys-kept = Die Schlüssel dieses Zählers kennt niemand sonst. Sie werden aufgehoben und wieder benutzt, wenn du ihn unter derselben Adresse wieder hinzufügst.
 meter-remove = Nicht mehr auslesen
 meter-remove-sure = Wirklich nicht mehr auslesen?
 meter-remove-paired = Wattle lässt sich dabei auch vom Gerät vergessen.

@@ -149,6 +149,7 @@ meter-simulated = Simulated home
 meter-unnamed = Meter
 meter-remove-title = Stop reading this meter
 meter-remove-explained = The history stays. You can add the meter again, and it goes on where it stopped.
+meter-remove-keys-kept = Nobody else knows the keys of this meter. They are kept, and used again when you add it again at the same address.
 meter-remove = Stop reading
 meter-remove-sure = Stop reading for good?
 meter-remove-paired = Wattle also has the device forget it.

@@ -149,6 +149,7 @@ meter-simulated = Gesimuleerd huis
 meter-unnamed = Meter
 meter-remove-title = Deze meter niet meer uitlezen
 meter-remove-explained = Het verloop blijft. Je kunt de meter weer toevoegen, dan gaat het verder waar het ophield.
+meter-remove-keys-kept = Niemand anders kent de sleutels van deze meter. Ze worden bewaard en weer gebruikt als je hem op hetzelfde adres opnieuw toevoegt.
 meter-remove = Niet meer uitlezen
 meter-remove-sure = Echt niet meer uitlezen?
 meter-remove-paired = Wattle laat zich ook door het apparaat vergeten.

@@ -136,6 +136,12 @@ impl Keys {
         Ok(())
     }
 
+    /// When the key in use was entered or made.
+    pub(super) fn in_use_since(&self) -> Option<i64> {
+        let current = self.current();
+        self.epochs.iter().find(|epoch| Some(epoch.number) == current).map(|epoch| epoch.added)
+    }
+
     /// The keys that are kept, the one in use first.
     pub(super) fn in_order_of_use(&self) -> Vec<KeyPair> {
         let mut keys = self.held.clone();

@@ -50,6 +50,11 @@ impl Protection {
         Ok(Self { keys: Keys::load(writer, meter, held, now)?, kept })
     }
 
+    /// When the key in use was entered or made.
+    pub(super) fn in_use_since(&self) -> Option<i64> {
+        self.keys.in_use_since()
+    }
+
     /// The keys that are kept, the one in use first.
     pub(super) fn in_order_of_use(&self) -> Vec<KeyPair> {
         self.keys.in_order_of_use()
@@ -184,6 +189,19 @@ impl Recorder {
         self.begin(&meter);
         opened.map_err(|error| refuse(&error))?;
         entered
+    }
+
+    /// Notes the suite that a meter's keys are used with.
+    pub(super) fn note_suite(&mut self, meter: MeterId, suite: Suite) -> Result<(), StoreError> {
+        let Some(protection) = self.protections.get_mut(&meter) else { return Ok(()) };
+        let transaction = self.writer.transaction()?;
+        let fingerprints: Vec<_> = protection.keys.held.iter().map(KeyPair::fingerprint).collect();
+        for fingerprint in fingerprints {
+            protection.keys.used_with(&transaction, meter, fingerprint, suite)?;
+        }
+        transaction.commit()?;
+        self.show_protection(meter);
+        Ok(())
     }
 
     /// Takes over keys that the meter has answered under, in place of those it used before.

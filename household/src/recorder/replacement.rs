@@ -20,6 +20,7 @@ use meter_link::security::key::{Key, Suite};
 use serde::{Deserialize, Serialize};
 
 mod given;
+mod inherited;
 mod rows;
 
 use super::{Recorder, refuse};
@@ -122,8 +123,11 @@ impl Recorder {
         let state = replacement
             .state
             .map(|state| KeyReplacementState { refused_from_utc_milliseconds: ending(state.suite), ..state });
-        (state.is_some() || self.administered(meter).is_some())
-            .then_some(Administration { master_key_kept: !replacement.masters.is_empty(), replacement: state })
+        (state.is_some() || self.administered(meter).is_some()).then_some(Administration {
+            master_key_kept: !replacement.masters.is_empty(),
+            keys_made_here: self.has_made_keys(meter.id),
+            replacement: state,
+        })
     }
 
     /// The keys of a meter that we may change, most probable first. `None` for one that only sends, or is asked in clear.
@@ -308,9 +312,9 @@ impl Recorder {
         Ok(())
     }
 
-    /// Forgets everything of a meter that is no longer paired. Refused while its meter may have keys that only the journal
-    /// knows.
-    pub(super) fn forget_replacement(&mut self, meter: MeterId) -> Result<(), CallError> {
+    /// Forgets what is known of a meter that is no longer paired, but for keys that nobody else knows: true if its keys are
+    /// to stay. Refused while its meter may have some that only the journal knows.
+    pub(super) fn forget_replacement(&mut self, meter: MeterId) -> Result<bool, CallError> {
         if self
             .replacement_state(meter)
             .is_some_and(|state| state.is_open() && state.stage != KeyReplacementStage::Pending)
@@ -320,9 +324,13 @@ impl Recorder {
                 "its keys are being replaced; the meter may have the new ones",
             ));
         }
+        let stays = self.has_made_keys(meter);
         self.replacements.remove(&meter);
         self.secrets.forget(&self.journal_name(meter)).map_err(|error| locked(&error))?;
-        self.secrets.forget(&self.master_name(meter)).map_err(|error| locked(&error))
+        if !stays {
+            self.secrets.forget(&self.master_name(meter)).map_err(|error| locked(&error))?;
+        }
+        Ok(stays)
     }
 
     fn replacement_state(&self, meter: MeterId) -> Option<KeyReplacementState> {
@@ -420,7 +428,7 @@ impl Recorder {
         format!("meter {} change {}", meter.0, self.identity)
     }
 
-    fn master_name(&self, meter: MeterId) -> String {
+    pub(super) fn master_name(&self, meter: MeterId) -> String {
         format!("meter {} master {}", meter.0, self.identity)
     }
 }

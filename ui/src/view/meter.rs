@@ -46,6 +46,11 @@ fn Removal(id: MeterId) -> impl IntoView {
     let is_there = Memo::new(move |_| live.meter(id).is_some());
     let is_paired =
         Memo::new(move |_| live.meter(id).is_some_and(|meter| device::proof(&meter.address) == Proof::Button));
+    let has_made_keys = Memo::new(move |_| {
+        live.meter(id)
+            .and_then(|meter| meter.administration)
+            .is_some_and(|administration| administration.keys_made_here)
+    });
     let (sure, set_sure) = signal(false);
     let (leaving, set_leaving) = signal(false);
     let (said, set_said) = signal(None::<String>);
@@ -74,6 +79,7 @@ fn Removal(id: MeterId) -> impl IntoView {
         <Show when=move || is_there.get() || leaving.get()>
             <h2>{text("meter-remove-title")}</h2>
             <p>{text("meter-remove-explained")}</p>
+            <Show when=move || has_made_keys.get()><p>{text("meter-remove-keys-kept")}</p></Show>
             <Show when=move || is_paired.get()><p>{text("meter-remove-paired")}</p></Show>
             <button class="danger" data-testid="remove-meter" disabled=move || leaving.get() on:click=remove>{label}</button>
         </Show>

@@ -35,6 +35,17 @@ pub(super) fn last(connection: &Connection, meter: MeterId) -> Result<Option<Key
     }))
 }
 
+/// When keys were last made here that a meter then used.
+pub(super) fn last_made(connection: &Connection, meter: MeterId) -> Result<Option<i64>, StoreError> {
+    let last = connection
+        .prepare_cached(
+            "SELECT max(reached_utc_milliseconds) FROM key_replacement WHERE meter = ? AND stage = 'active'",
+        )?
+        .query_row([meter.0], |row| row.get(0))
+        .optional()?;
+    Ok(last.flatten())
+}
+
 /// Number of the last one.
 pub(super) fn newest(connection: &Connection, meter: MeterId) -> Result<Option<i64>, StoreError> {
     let newest = connection

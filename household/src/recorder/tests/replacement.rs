@@ -284,6 +284,42 @@ fn a_stopped_or_ended_replacement_takes_no_more_steps() {
 }
 
 #[test]
+fn keys_that_nobody_else_knows_outlive_the_pairing() {
+    let place = Place::new("paired-again");
+    let mut recorder = place.open();
+    let meter = paired(&mut recorder, "dlms://made?security=gmac&suite=1");
+    let made_here = |recorder: &Recorder, meter| {
+        recorder.meter(meter).expect("it is paired").administration.is_some_and(|of| of.keys_made_here)
+    };
+    assert!(!made_here(&recorder, meter), "they were entered");
+    begin(&mut recorder, meter, ReplacedKeys::Both).expect("the first");
+    let change = carry(&mut recorder, meter, Suite::One, Shown::Verified);
+    NOW.set(START + HOUR);
+    end(&mut recorder, meter, &change);
+    let (keys, masters) = (held(&recorder, meter), place.secret("meter 1 master"));
+    assert!(made_here(&recorder, meter) && masters.is_some());
+    recorder.remove_meter(meter).expect("nothing is open");
+    drop(recorder);
+    let mut recorder = place.open();
+    let add = |recorder: &mut Recorder, address: &str| {
+        let request = AddMeter { address: address.to_owned(), name: String::new(), role: Role::Connection };
+        recorder.add_meter(&request).expect("it is welcome")
+    };
+    let other = add(&mut recorder, "dlms://other?security=gmac&suite=1");
+    assert!(held(&recorder, other).is_empty(), "another place");
+    let meter = add(&mut recorder, "dlms://made?security=gmac");
+    assert_eq!(held(&recorder, meter), keys);
+    let state = recorder.meter(meter).expect("it is paired");
+    assert_eq!((state.address.as_str(), state.keys[0].suite), ("dlms://made?security=gmac&suite=1", 1));
+    assert_eq!(place.secret(&format!("meter {} master", meter.0)), masters);
+    // Keys that a person entered are known to somebody.
+    let pair = KeyPair::parse(&"0C".repeat(16), Some(&"0D".repeat(16))).expect("a key");
+    recorder.set_meter_key(other, &pair).expect("a new key");
+    recorder.remove_meter(other).expect("nothing is open");
+    assert_eq!(place.secret(&format!("meter {}", other.0)), None);
+}
+
+#[test]
 fn a_key_entered_meanwhile_is_tried_too() {
     let place = Place::new("entered");
     let mut recorder = place.open();
