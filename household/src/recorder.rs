@@ -7,6 +7,7 @@
 pub(crate) mod refused;
 
 mod keys;
+mod line;
 mod pairing;
 mod point;
 mod protection;
@@ -26,8 +27,7 @@ use contract::security::{KeyReplacementState, KeyReplacementTrouble};
 use jiff::Timestamp;
 use meter_link::diagnosis::{Finding, diagnose};
 use meter_link::dlms_client::key_change::{Ended, KeyChange};
-use meter_link::health::{Health, LinkState};
-use meter_link::link::line::LineSettings;
+use meter_link::health::Health;
 use meter_link::link::source::Source;
 use meter_link::meter::{Arrived, MeterEvent, Refused};
 use meter_link::reading::{Medium, Reading};
@@ -215,11 +215,7 @@ impl Recorder {
     fn hear_health(&mut self, id: MeterId, health: Health) {
         let standing = self.standings.get(&id);
         let now = (self.now)();
-        if health.state == LinkState::Live
-            && let Some(settings) = health.line_settings.as_ref().and_then(|settings| settings.parse().ok())
-        {
-            self.keep_line_settings(id, settings);
-        }
+        self.keep_line_settings(id, &health);
         self.live.change(|state| {
             let meter = state.meters.get_mut(&id)?;
             let stands = || standing.and_then(|standing| standing.finding(is_bridge(&meter.address), now));
@@ -234,22 +230,6 @@ impl Recorder {
             meter.health = health;
             Some(Notice::Meter(Box::new(meter.clone())))
         });
-    }
-
-    /// The settings of a meter's serial line that worked last.
-    fn line_settings(&self, meter: MeterId) -> Option<LineSettings> {
-        // Without them the search only takes longer.
-        setting(&self.writer, &line_settings_name(meter)).ok().flatten()?.parse().ok()
-    }
-
-    /// Keeps them, so that a restart finds the meter at once.
-    fn keep_line_settings(&self, meter: MeterId, settings: LineSettings) {
-        if self.line_settings(meter) == Some(settings) {
-            return;
-        }
-        if let Err(error) = keep_setting(&self.writer, &line_settings_name(meter), &settings.to_string()) {
-            tracing::warn!(meter = meter.0, "its line settings are not kept: {error}");
-        }
     }
 
     /// Takes a reading, or a frame that gave none; what cannot be kept now waits.
@@ -488,11 +468,6 @@ fn zone(writer: &mut Connection) -> Result<Calendar, StoreError> {
     let calendar = Calendar::of_this_host();
     keep_setting(writer, "zone", calendar.name())?;
     Ok(calendar)
-}
-
-/// The name of the setting that holds a meter's line settings.
-fn line_settings_name(meter: MeterId) -> String {
-    format!("line_settings.{}", meter.0)
 }
 
 /// A setting of the home.
