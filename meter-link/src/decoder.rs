@@ -5,6 +5,8 @@
 //! [`Decoder::forget_protocol`]. Unsure stays unsure. What arrives in clear from a meter that is known to authenticate is
 //! refused, whatever it is spoken in. Owns no clock and no port.
 
+mod text;
+
 use std::collections::VecDeque;
 
 use crate::bridge;
@@ -13,7 +15,7 @@ use crate::error::DecodeError;
 use crate::obis::Obis;
 use crate::reading::{Reading, Trust};
 use crate::security::{Counter, KeyPair, Opener, ber_length};
-use crate::{d0, p1, raven, sml, tic};
+use crate::{d0, raven, sml, tic};
 
 /// Bytes that are listened to at a time while the protocol is not known: the smallest buffer among them.
 const SIP: usize = 256;
@@ -91,7 +93,7 @@ impl Protocol {
             Self::DlmsHdlc => dlms(Framing::Hdlc),
             Self::DlmsMbus => dlms(Framing::Mbus),
             Self::DlmsWrapper => dlms(Framing::Wrapper),
-            Self::P1 => Box::new(p1::Decoder::resuming(keys, counters.to_vec())),
+            Self::P1 => Box::new(text::Text::new(keys, counters)),
             Self::Raven => Box::new(raven::Decoder::new()),
             Self::Sml => Box::new(sml::Decoder::new()),
             Self::Tic => Box::new(tic::Decoder::new()),
@@ -154,35 +156,6 @@ voices! {
     dlms::Decoder {
         fn inside(&self) -> usize {
             self.inside()
-        }
-
-        fn opener(&self) -> Option<&Opener> {
-            Some(self.opener())
-        }
-
-        fn raise(&mut self, counters: &[Counter]) {
-            self.raise(counters);
-        }
-
-        fn sealed(&self) -> &[u8] {
-            self.sealed()
-        }
-    }
-    p1::Decoder {
-        fn handle_end(&mut self) {
-            self.handle_end();
-        }
-
-        fn show_damaged(&mut self) {
-            self.show_damaged();
-        }
-
-        fn is_wrapped(&self) -> bool {
-            self.is_wrapped()
-        }
-
-        fn since_sealed(&self) -> usize {
-            self.since_sealed()
         }
 
         fn opener(&self) -> Option<&Opener> {
