@@ -264,7 +264,10 @@ impl Recorder {
                 }
                 Err(StoreError::Corrupt(_)) => Recording::Damaged,
                 Err(error) => {
-                    tracing::warn!("reading waits in memory: {error}");
+                    // Once for each time the store refuses, not for each reading that waits.
+                    if self.live.look(|state| state.home.recording) != Recording::Waiting {
+                        tracing::warn!("readings wait in memory: {error}");
+                    }
                     Recording::Waiting
                 }
             };

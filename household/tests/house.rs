@@ -489,3 +489,58 @@ fn write_private(path: &std::path::Path, text: &str) {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).expect("a writable folder");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w11_what_comes_without_a_clock_is_booked_under_the_hosts_time_and_marked_so() {
+    let house = House::new("clockless").await;
+    for step in 0..60 {
+        let mut reading = telegram(MONDAY, 1_000 + step, 0, 360);
+        reading.meter_time = None;
+        let arrived = Arrived { reading, arrived_utc_milliseconds: MONDAY + step * 10 * SECOND, live: true };
+        house.household.hear(house.meter, MeterEvent::Reading(Box::new(arrived))).await;
+    }
+    let day = house.day("2026-03-02").await;
+    assert_eq!(day.total.import_milliwatt_hours, wh(59));
+    assert!(day.facts.is_empty(), "none is not a wrong one");
+    let Some(Notice::Snapshot(snapshot)) = house.household.watch().next().await.map(|numbered| numbered.notice) else {
+        panic!("a watch begins with a snapshot");
+    };
+    assert_eq!(snapshot.points[0].latest.as_ref().map(|latest| latest.clock), Some(Clock::Host));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w12_a_lost_list_of_the_hour_loses_no_energy_and_no_other_hour() {
+    let house = House::new("hourly").await;
+    for step in 0..=6 * 360 {
+        let at = MONDAY + step * 10 * SECOND;
+        let mut reading = telegram(at, 5_000 + step, 0, 360);
+        // Registers come once an hour; the list of three o'clock is lost, what flows is told all the time.
+        let hour = step % 360 == 0;
+        if !hour || step == 3 * 360 {
+            reading.values.retain(|value| !matches!(value.quantity, Quantity::ActiveEnergy(..)));
+        }
+        house.hear(reading).await;
+    }
+    let day = house.day("2026-03-02").await;
+    assert_eq!(day.total.import_milliwatt_hours, wh(6 * 360), "the total is exact");
+    let hours: Vec<_> = day.buckets[..6].iter().map(|bucket| bucket.amounts.import_milliwatt_hours).collect();
+    assert_eq!([hours[0], hours[1], hours[4], hours[5]], [wh(360); 4], "the hours around are what they were");
+    let sum: i64 = hours[2..4].iter().flatten().map(|energy| energy.count()).sum();
+    assert!(sum == 0 || sum == 720_000, "two hours whose total alone is known, or nothing: {hours:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t14_quarters_are_the_meters_whatever_the_hosts_clock_says() {
+    for skew in [-90, 0, 90] {
+        let house = House::new(&format!("skewed{skew}")).await;
+        for step in 0..=180 {
+            let at = MONDAY + step * 10 * SECOND;
+            let reading = telegram(at, 1_000 + if step <= 90 { step } else { 90 + 3 * (step - 90) }, 0, 360);
+            let arrived = Arrived { reading, arrived_utc_milliseconds: at + skew * SECOND, live: true };
+            house.household.hear(house.meter, MeterEvent::Reading(Box::new(arrived))).await;
+        }
+        let quarters = house.history(Period::Day, "2026-03-02", Resolution::Quarter).await.buckets;
+        let energy: Vec<_> = quarters[..2].iter().map(|bucket| bucket.amounts.import_milliwatt_hours).collect();
+        assert_eq!(energy, [wh(90), wh(270)], "host clock {skew} s off");
+    }
+}

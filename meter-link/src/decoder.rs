@@ -17,7 +17,7 @@ use crate::reading::{Reading, Trust};
 use crate::security::{Counter, KeyPair, Opener, ber_length};
 use crate::{d0, raven, sml, tic};
 
-/// Bytes that are listened to at a time while the protocol is not known: the smallest buffer among them.
+/// Bytes that are taken at a time while the protocol is not known.
 const SIP: usize = 256;
 /// The longest message without a frame around it: the longest body of a bridge.
 const MAX_BARE: usize = 65_536;
@@ -371,25 +371,35 @@ impl Decoder {
         Ok(reading)
     }
 
-    /// Lets every protocol listen to what has come.
+    /// Lets every protocol listen to what has come, all of them to one byte after the other: which is recognised first does
+    /// not depend on how the bytes were cut.
     fn listen(&mut self) {
         let sip = std::mem::take(&mut self.sip);
-        let room = MAX_BARE.saturating_sub(self.bare.len());
-        self.bare.extend_from_slice(&sip[..sip.len().min(room)]);
-        for place in 0..self.voices.len() {
-            let mut rest = &sip[..];
-            while !rest.is_empty() {
-                let taken = self.voices[place].1.handle_bytes(rest);
-                rest = &rest[taken..];
+        for (at, byte) in sip.iter().enumerate() {
+            if self.bare.len() < MAX_BARE {
+                self.bare.push(*byte);
+            }
+            for place in 0..self.voices.len() {
+                // Who has been asked for all he has takes one more.
+                self.voices[place].1.handle_bytes(&[*byte]);
                 self.hear(place, true);
-            }
-            if self.chosen == Some(place) {
-                self.bare.clear();
-                for (_, (_, other)) in self.voices.iter_mut().enumerate().filter(|(other, _)| *other != place) {
-                    other.handle_break();
+                if self.chosen == Some(place) {
+                    return self.go_on(place, &sip[at + 1..]);
                 }
-                return;
             }
+        }
+    }
+
+    /// One protocol has been recognised: the others fall silent, and it gets what has come since.
+    fn go_on(&mut self, place: usize, mut rest: &[u8]) {
+        self.bare.clear();
+        for (_, (_, other)) in self.voices.iter_mut().enumerate().filter(|(other, _)| *other != place) {
+            other.handle_break();
+        }
+        while !rest.is_empty() {
+            let taken = self.voices[place].1.handle_bytes(rest);
+            rest = &rest[taken..];
+            self.hear(place, true);
         }
     }
 

@@ -29,7 +29,8 @@ cargo xtask COMMAND
   test              install what tests need, and run all tests
   page              build the web page into ui/dist
   bench GROUP       measure ours beside a peer's: decode
-  fuzz [SECONDS]    feed the decoders with rubbish, for so long each";
+  fuzz [SECONDS [TARGET]]
+                    feed the decoders with rubbish, for so long each";
 
 fn main() -> ExitCode {
     step::begin();
@@ -39,7 +40,10 @@ fn main() -> ExitCode {
     let mut word = || arguments.next().map(|word| word.to_string_lossy().into_owned());
     let done = match command.to_str() {
         Some("bench") => bench::bench(&house, word().as_deref()),
-        Some("fuzz") => fuzz::fuzz(&house, word().as_deref()),
+        Some("fuzz") => {
+            let (seconds, target) = (word(), word());
+            fuzz::fuzz(&house, seconds.as_deref(), target.as_deref())
+        }
         Some("page") => page::build(&house),
         Some("run") => run::run(&house, arguments),
         Some("test") => test::test(&house),

@@ -1,7 +1,10 @@
-//! What needs the recorder's own clock: children that freeze, bridges that repeat themselves, suites that end.
+//! What needs the recorder's own clock or its log: children that freeze, bridges that repeat themselves, suites that end; how
+//! much it writes to the log when things go wrong, and what never.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use contract::live::{Home, MeterState};
 use contract::security::SecurityEventKind;
@@ -221,4 +224,109 @@ fn kept_frames_are_bounded_and_what_is_dropped_is_said() {
     assert_eq!((house.state().sealed_frames, house.state().sealed_frames_dropped), (4_096, 904));
     let oldest = refused::portion(&house.recorder.writer, house.meter, 0).expect("a portion");
     assert_eq!(oldest.first().map(|sealed| sealed.at), Some(904), "the oldest went first");
+}
+
+/// Takes every line of the log, whatever its level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// What was logged meanwhile.
+    fn of(work: impl FnOnce()) -> Vec<String> {
+        let log = Self::default();
+        tracing::subscriber::with_default(log.clone(), work);
+        std::mem::take(&mut *log.0.lock().expect("nobody panicked"))
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl tracing::field::Visit for Line {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                write!(self.0, "{}={value:?} ", field.name()).expect("a text takes all");
+            }
+        }
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0.lock().expect("nobody panicked").push(line.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// A frame that no key opens.
+fn refused(count: u8) -> Waiting {
+    let frame = [&b"\xDB\x08TSTmade1"[..], &[0x50, 0x30, 0, 0, 0, count], &[0x5C; 75]].concat();
+    let refusal = Some(meter_link::health::Refusal::KeyWrong);
+    Waiting::Refused(Box::new(Refused { refusal, frame, arrived_utc_milliseconds: NOW.get() }))
+}
+
+#[test]
+fn w5_a_thousand_bad_frames_and_a_full_disk_are_one_line_of_the_log() {
+    let mut house = House::new("log", "tcp://made:1");
+    let lines = Log::of(|| {
+        for count in 0..1_000 {
+            house.recorder.hear(house.meter, refused(count as u8));
+        }
+        house.recorder.writer.pragma_update(None, "query_only", true).expect("a setting");
+        for second in 1..=1_000 {
+            NOW.set(START + second * 1_000);
+            house.hear(|_| ());
+        }
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(house.recorder.live.look(|state| state.home.recording), Recording::Waiting);
+    let lines = Log::of(|| {
+        house.recorder.writer.pragma_update(None, "query_only", false).expect("a setting");
+        house.hear(|_| ());
+    });
+    assert_eq!(lines, [""; 0]);
+    let count = |house: &House| -> i64 {
+        house.recorder.writer.query_row("SELECT count(*) FROM reading", [], |row| row.get(0)).expect("a count")
+    };
+    assert_eq!(count(&house), 1_000, "what waited is kept");
+}
+
+#[test]
+fn k7_no_key_serial_number_or_frame_is_ever_logged() {
+    let mut house = House::new("secret", "tcp://made:1");
+    let (key, serial) = ("5C".repeat(16), "made-serial-number");
+    let lines = Log::of(|| {
+        let pair = KeyPair::parse(&key, Some(&key)).expect("two keys");
+        house.recorder.set_meter_key(house.meter, &pair).expect("a new key");
+        for count in 0..20 {
+            house.recorder.hear(house.meter, refused(count));
+        }
+        house.hear(|reading| reading.equipment = Some(meter_link::reading::Equipment(serial.to_owned())));
+        house.recorder.writer.pragma_update(None, "query_only", true).expect("a setting");
+        NOW.set(START + 1_000);
+        house.hear(|reading| reading.equipment = Some(meter_link::reading::Equipment(serial.to_owned())));
+        // Secrets that cannot be read, with a key in what is there.
+        let path = house.folder.join("database.key");
+        std::fs::write(&path, format!("{{ \"meter\": {key} ")).expect("our own file");
+        house.recorder.writer.pragma_update(None, "query_only", false).expect("a setting");
+        house.recorder.protect(house.meter).expect("an open database");
+    });
+    assert!(lines.len() >= 2, "what can be logged was: {lines:?}");
+    for line in &lines {
+        let small = line.to_lowercase();
+        for secret in [key.to_lowercase(), "92, 92, 92".to_owned(), "5c, 5c".to_owned(), serial.to_owned()] {
+            assert!(!small.contains(&secret), "{line}");
+        }
+    }
 }

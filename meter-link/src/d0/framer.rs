@@ -1,9 +1,9 @@
 //! Bytes to D0 telegrams.
 //!
 //! A telegram begins with `/` and its identification. A readout follows between STX and ETX with a block check (the XOR of
-//! all after STX to ETX); a pushed telegram ends with `!` at the start of a line and has no check. The reader's own sign-on
-//! `/?!` and its ACK, which an optical head echoes, are passed over. Owns no port and no clock, keeps at most [`MAX_FRAME`]
-//! bytes, and after an error continues at the next `/`.
+//! all after STX to ETX); a pushed telegram ends with `!` at the start of a line and has no check. What has one is P1 and is
+//! passed over, and so are the reader's own sign-on `/?!` and its ACK, which an optical head echoes. Owns no port and no
+//! clock, keeps at most [`MAX_FRAME`] bytes, and after an error continues at the next `/`.
 //!
 //! Source: IEC 62056-21, sections 6.3 and 6.5.
 
@@ -186,6 +186,12 @@ impl Framer {
                 let check = Check::Block { expected, found };
                 return Found::Telegram { identification, body: (body, from), end, check };
             } else if is_end(&frame[from - 1]) {
+                // A digit begins the checksum of a P1 telegram.
+                match frame.get(from + 1) {
+                    None if !self.ended => return more(from),
+                    Some(next) if next.is_ascii_hexdigit() => return Found::Nothing,
+                    _ => (),
+                }
                 return Found::Telegram { identification, body: (body, from), end: from + 1, check: Check::None };
             } else {
                 from += 1;

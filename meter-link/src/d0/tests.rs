@@ -156,6 +156,38 @@ fn what_is_no_number_is_kept_and_loses_nothing_else() {
 }
 
 #[test]
+fn a_checksum_behind_the_mark_is_none_of_d0() {
+    let pushed = print(b"MAD5MADE", [&b"1-0:1.8.0*255(000123.4567*kWh)"[..]], Form::Pushed);
+    let mark = pushed.len() - 2;
+    let checked = [&pushed[..mark], b"1A2B\r\n"].concat();
+    for bytes in [&checked, &[&checked[..], &pushed].concat()] {
+        let expect = usize::from(bytes.len() > checked.len());
+        for chunk in [1, 5, usize::MAX] {
+            let results = decode_in(Decoder::new().showing_single(), bytes, chunk);
+            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), expect);
+        }
+    }
+}
+
+#[test]
+fn w4_with_five_percent_noise_most_readouts_arrive_and_none_is_wrong() {
+    let whole = print(b"MAD5MADE", [&b"1-0:1.8.0*255(000123.4567*kWh)"[..]], Form::ReadOut);
+    let (mut stream, mut noise) = (Vec::new(), 0x2545_F491_u32);
+    for _ in 0..2_000 {
+        let mut telegram = whole.clone();
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if noise % 20 == 0 {
+            let place = (noise >> 8) as usize % telegram.len();
+            telegram[place] ^= 1 << ((noise >> 28) % 8);
+        }
+        stream.extend(telegram);
+    }
+    let readings: Vec<Reading> = decode_in(Decoder::new(), &stream, 61).into_iter().flatten().collect();
+    assert!(readings.len() > 1_850, "{} of 2000", readings.len());
+    assert!(readings.iter().flat_map(|reading| &reading.values).all(|value| value.value.to_string() == "123456.7"));
+}
+
+#[test]
 fn w3_a_telegram_cut_by_the_next_is_lost_alone() {
     let whole = print(b"MAD5", [&b"1.8.0(000100.000*kWh)"[..]], Form::ReadOut);
     for cut in 10..whole.len() - 1 {

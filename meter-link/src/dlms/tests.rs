@@ -244,6 +244,66 @@ fn a_list_that_nobody_knows_is_said_to_be_unclear() {
 }
 
 #[test]
+fn w4_with_five_percent_noise_most_messages_arrive_and_none_is_wrong() {
+    let frames = [(Framing::Hdlc, framed(&notification(77))), (Framing::Mbus, mbus(&notification(77), 60))];
+    for (framing, whole) in frames {
+        let mut decoder = Decoder::new(framing, &[], Vec::new());
+        let (mut right, mut wrong, mut noise) = (0, 0, 0x2545_F491_u32);
+        for _ in 0..2_000 {
+            let mut frame = whole.clone();
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if noise % 20 == 0 {
+                let place = (noise >> 8) as usize % frame.len();
+                frame[place] ^= 1 << ((noise >> 28) % 8);
+            }
+            for result in decode_in(&mut decoder, &frame, 61) {
+                match watts(&result).as_deref() {
+                    Some("77") => right += 1,
+                    Some(_) => wrong += 1,
+                    None => (),
+                }
+            }
+        }
+        assert!(right > 1_850 && wrong == 0, "{framing:?}: {right} of 2000, {wrong} wrong");
+    }
+}
+
+#[test]
+fn w8_lengths_may_be_written_in_more_bytes_than_they_need() {
+    let sealed = seal(&notification(5), 7, 3, 0x30);
+    let content = &sealed[13..];
+    let [high, low] = (content.len() as u16).to_be_bytes();
+    let lengths: [&[u8]; 5] =
+        [&[0x81, low], &[0x82, high, low], &[0x83, 0, high, low], &[0x84, 0, 0, high, low], &[0x84, 0, 1, high, low]];
+    assert_eq!(high, 0, "one byte is enough");
+    for length in lengths {
+        let message = [&[0xDB, 8][..], &TITLE, length, content].concat();
+        let expect = if length.contains(&1) { None } else { Some("5") };
+        for (framing, stream) in [(Framing::Hdlc, framed(&message)), (Framing::Mbus, mbus(&message, 60))] {
+            let results = decode(framing, &stream, &[7]);
+            assert_eq!(results.first().and_then(watts).as_deref(), expect, "{length:02X?}, {framing:?}");
+        }
+        let mut bare = crate::p1::Decoder::new(keys(&[7]));
+        bare.handle_bytes(&message);
+        let result = bare.poll_reading();
+        assert_eq!(result.as_ref().and_then(watts).as_deref(), expect, "{length:02X?}, bare");
+    }
+    // In the body too: a text of eleven bytes whose length is written in two.
+    let mut message = notification(6);
+    let text = message.iter().position(|byte| *byte == 0x0A).expect("a text") + 1;
+    message.splice(text..=text, [0x82, 0, 11]);
+    assert_eq!(watts(&decode(Framing::Hdlc, &framed(&message), &[])[0]).as_deref(), Some("6"));
+}
+
+#[test]
+fn w11_a_list_without_a_clock_gives_its_values_and_no_time() {
+    let results = decode(Framing::Hdlc, &framed(&notification(5)), &[]);
+    let [Ok(reading)] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((reading.meter_time, reading.values.len()), (None, 2));
+    assert!(!reading.has_nonsense_clock(), "none is not a wrong one");
+}
+
+#[test]
 fn w9_every_length_is_checked_against_the_bytes_that_are_there() {
     let message = notification(5);
     for place in 0..message.len() {
@@ -253,6 +313,14 @@ fn w9_every_length_is_checked_against_the_bytes_that_are_there() {
             // Nothing to compare: it must neither panic nor run on.
             let _ = decode(Framing::Hdlc, &framed(&damaged), &[]);
         }
+    }
+    // Of a sealed one, the length of its title too: nothing is copied beyond eight bytes, and nothing believed.
+    let sealed = seal(&message, 7, 3, 0x30);
+    for (place, value) in (1..14).flat_map(|place| (0..=255).map(move |value| (place, value))) {
+        let mut damaged = sealed.clone();
+        damaged[place] = value;
+        let results = decode(Framing::Hdlc, &framed(&damaged), &[7]);
+        assert!(damaged == sealed || results.iter().all(Result::is_err), "byte {place} is {value:02X}: {results:?}");
     }
 }
 

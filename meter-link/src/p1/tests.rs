@@ -135,6 +135,17 @@ fn s1_s14_import_export_and_phases_are_separate_positive_numbers() {
 }
 
 #[test]
+fn t14_the_meters_own_demand_and_peak_are_read_with_the_meters_own_stamps() {
+    let reading = reading("be_emucs_demand_gas_water.txt");
+    let demand = reading.values.iter().find(|value| value.quantity == Quantity::Demand(Flow::Import));
+    assert_eq!(demand.map(|value| value.obis), Some(Obis::new(1, 0, 1, 4, 0)), "of the running quarter");
+    let peak = reading.values.iter().find(|value| value.quantity == Quantity::DemandPeak(Flow::Import));
+    let stamp = peak.and_then(|value| value.meter_time).expect("a peak says when it was");
+    // 2025-05-09 13:45:58 in summer time.
+    assert_eq!(stamp.unix_milliseconds, 1_746_791_158_000);
+}
+
+#[test]
 fn no_serial_number_stays_in_the_identification() {
     for (sent, kept) in [
         ("KMP5 ZABF001587315111", "KMP5"),
@@ -338,7 +349,7 @@ fn k7_keys_and_serial_numbers_never_show_in_debug() {
 }
 
 #[test]
-fn k5_ciphertext_in_a_clear_envelope_is_named_and_the_next_telegram_is_read() {
+fn w9_ciphertext_without_its_title_is_named_and_the_next_telegram_is_read() {
     for between in [&b""[..], b"\r\n"] {
         let cipher: Vec<u8> = b"\n!AB/XYZ5".iter().copied().cycle().take(300).collect();
         let mut frame = [&b"/EGM5MADE\r\n\r\n\x00\x82\x01\x31\x30\0\0\0\x07"[..], &cipher, between, b"!"].concat();

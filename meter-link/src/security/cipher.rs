@@ -100,7 +100,7 @@ mod tests {
 
     /// The example of the Green Book: get-request of the clock's time, suite 0, encrypted and authenticated.
     #[test]
-    fn opens_the_standards_own_example() {
+    fn k3_opens_the_standards_own_example() {
         let cipher = Cipher::new(&Key::parse("000102030405060708090A0B0C0D0E0F").expect("a key"));
         let mut associated = vec![0x30];
         associated.extend(Key::parse("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF").expect("a key").bytes());
@@ -116,6 +116,47 @@ mod tests {
         assert_eq!(text, plain);
         assert!(!cipher.open(NONCE, &associated, &mut text, [0; TAG]));
         assert_eq!(text, plain, "a frame that fails stays as it was");
+    }
+
+    /// Test cases 4 and 16 of the specification of GCM (McGrew and Viega, appendix B), whose tags DLMS cuts to twelve bytes.
+    #[test]
+    fn k3_agrees_with_vectors_that_others_computed() {
+        let bytes = |text: &str| -> Vec<u8> {
+            let digits = text.len() / 2;
+            (0..digits).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("digits")).collect()
+        };
+        let key = "feffe9928665731c6d6a8f9467308308";
+        let nonce: [u8; 12] = bytes("cafebabefacedbaddecaf888").try_into().expect("twelve");
+        let associated = bytes("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+        let plain = bytes(concat!(
+            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72",
+            "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"
+        ));
+        for (key, sealed, tag) in [
+            (
+                key.to_owned(),
+                concat!(
+                    "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e",
+                    "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091"
+                ),
+                "5bc94fbc3221a5db94fae95a",
+            ),
+            (
+                key.repeat(2),
+                concat!(
+                    "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa",
+                    "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+                ),
+                "76fc6ece0f4e1768cddf8853",
+            ),
+        ] {
+            let cipher = Cipher::new(&Key::parse(&key).expect("a key"));
+            let mut text = plain.clone();
+            assert_eq!(cipher.seal(nonce, &associated, &mut text)[..], bytes(tag), "the tag");
+            assert_eq!(text, bytes(sealed), "the text");
+            let tag = bytes(tag).try_into().expect("twelve");
+            assert!(cipher.open(nonce, &associated, &mut text, tag) && text == plain);
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Every public body of HomeWizard and Glow beside the project, where it is there: what it measures is read, what it does
 //! not is refused.
 
-use std::path::{Path, PathBuf};
-
-use meter_link::bridge::{decode, homewizard, recognise};
+use meter_link::bridge::{self, homewizard, recognise};
 use meter_link::error::DecodeError;
 use meter_link::reading::{Flow, Measured, Medium, Phase, Quantity, Reading};
 use serde_json::Value;
+
+use crate::support::{Case, Outcome, decode, judge_all};
 
 #[test]
 fn every_public_homewizard_body_decodes_to_its_expected_values() {
@@ -19,43 +19,23 @@ fn every_public_glow_body_decodes_to_its_expected_values() {
 }
 
 fn check(family: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus").join(family);
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("not run: the corpus is not beside the project");
-        return;
-    };
-    let mut cases: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .filter(|path| !path.to_string_lossy().ends_with(".payload.json"))
-        .collect();
-    cases.sort();
-    let mut wrong = Vec::new();
-    for case in &cases {
-        if let Err(reason) = judge(&folder, case) {
-            wrong.push(format!("{}: {reason}", case.file_stem().unwrap_or_default().to_string_lossy()));
-        }
-    }
-    println!("{family}: {} of {} cases right", cases.len() - wrong.len(), cases.len());
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    judge_all(family, judge);
 }
 
-fn judge(folder: &Path, case: &Path) -> Result<(), String> {
-    let text = std::fs::read_to_string(case).map_err(|error| error.to_string())?;
-    let case: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let body = std::fs::read(folder.join(case["data_file"].as_str().unwrap_or_default()))
-        .map_err(|error| error.to_string())?;
+fn judge(Case { description: case, bytes: body, .. }: &Case) -> Result<Outcome, String> {
     let expected = &case["expected"];
     let is_other = ["reading", "product_type", "han_status"].iter().any(|key| expected.get(key).is_some());
     if is_other {
-        let product = homewizard::device(&body).map(|device| device.product_type);
+        let product = homewizard::device(body).map(|device| device.product_type);
         equals("product", product.as_deref(), expected["product_type"].as_str())?;
-        equals("recognised", recognise(&body), None)?;
-        return equals("refusal", homewizard::decode(&body).err(), Some(DecodeError::NoReading));
+        equals("recognised", recognise(body), None)?;
+        equals("refusal", homewizard::decode(body).err(), Some(DecodeError::NoReading))?;
+        return equals("readings", decode(&[], body).into_iter().flatten().count(), 0)
+            .map(|()| Outcome::Nothing("says what the device is, measures nothing".to_owned()));
     }
-    let kind = recognise(&body).ok_or("not recognised")?;
-    let reading = decode(kind, &body).map_err(|error| error.to_string())?;
+    let kind = recognise(body).ok_or("not recognised")?;
+    let reading = bridge::decode(kind, body).map_err(|error| error.to_string())?;
+    equals("found out", decode(&[], body), vec![Ok(reading.clone())])?;
     let energy = if reading.children.iter().any(|child| child.medium == Medium::Gas) && kind.scheme() == "glow" {
         milli(&reading, |value| value.channel == 1 && value.quantity == Quantity::ByCode)
     } else {
@@ -87,7 +67,7 @@ fn judge(folder: &Path, case: &Path) -> Result<(), String> {
     if expected["reading_partial"] == true && reading.not_understood.len() < 3 {
         return Err("an invalid entry was taken".to_owned());
     }
-    Ok(())
+    Ok(Outcome::Right(reading.values.len()))
 }
 
 /// The total, or the sum of the rates where there is none.

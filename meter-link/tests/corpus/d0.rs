@@ -1,21 +1,24 @@
 //! Every public D0 telegram of the corpus beside the project, where it is there: each number with a unit (and each energy
 //! without one) decodes to what the case expects, past periods under their own code, the clock to its local time.
 
-use meter_link::d0::{Decoder, is_d0};
+use meter_link::d0::is_d0;
 use meter_link::decimal::Decimal;
+use meter_link::decoder::Decoder;
 use meter_link::parity::with_parity;
 use meter_link::reading::{Quantity, Reading, Trust, Unit};
 use serde_json::Value;
 
+use crate::support::{Case, Outcome, decode_in, judge_all};
+
 #[test]
 fn every_public_d0_telegram_decodes_to_its_expected_values() {
-    super::cases::run("d0", judge);
+    judge_all("d0", judge);
 }
 
-fn judge(case: &Value, bytes: &[u8]) -> Result<usize, String> {
+fn judge(Case { description: case, bytes, .. }: &Case) -> Result<Outcome, String> {
     let parity: Vec<u8> = bytes.iter().copied().map(with_parity).collect();
-    let reading = decode(bytes)?;
-    if decode(&parity)? != reading {
+    let reading = one(bytes)?;
+    if one(&parity)? != reading {
         return Err("read differently with its parity bits".to_owned());
     }
     if !is_d0(bytes) {
@@ -36,21 +39,15 @@ fn judge(case: &Value, bytes: &[u8]) -> Result<usize, String> {
             right += usize::from(object_equals(&reading, code, number, unit)?);
         }
     }
-    clock_equals(&reading, &expected["objects"]).map(|clocks| right + clocks)
+    clock_equals(&reading, &expected["objects"]).map(|clocks| Outcome::Right(right + clocks))
 }
 
-fn decode(mut bytes: &[u8]) -> Result<Reading, String> {
-    let mut decoder = Decoder::new().showing_single();
-    let mut readings = Vec::new();
-    while !bytes.is_empty() {
-        bytes = &bytes[decoder.handle_bytes(bytes)..];
-        if bytes.is_empty() {
-            decoder.handle_end();
-        }
-        while let Some(result) = decoder.poll_reading() {
-            readings.push(result.map_err(|error| error.to_string())?);
-        }
-    }
+/// The one telegram of a recording. A home would wait for a second one that confirms it.
+fn one(bytes: &[u8]) -> Result<Reading, String> {
+    let mut readings = decode_in(&mut Decoder::new(&[], &[]).showing_damaged(), bytes)
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
     if readings.len() == 1 { readings.pop().ok_or(String::new()) } else { Err(format!("{} readings", readings.len())) }
 }
 

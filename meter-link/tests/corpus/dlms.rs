@@ -1,55 +1,30 @@
 //! DLMS/COSEM push: every value under a code, every value that another program gives by name, every trust.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use meter_link::decimal::Decimal;
 use meter_link::decoder::Decoder;
-use meter_link::error::DecodeError;
 use meter_link::obis::Obis;
 use meter_link::reading::{Reading, Trust};
 use meter_link::security::KeyPair;
 use serde_json::Value;
 
-use crate::support::{cases, json};
-
-/// What became of a case.
-enum Outcome {
-    /// Its values were compared.
-    Right,
-    /// Nothing could be read, for the reason the case has: no key, no whole message.
-    Nothing,
-}
+use crate::support::{Case, Outcome, decode, judge_all, why};
 
 #[test]
 fn every_public_notification_decodes_to_its_expected_values() {
-    for folder in ["dlms", "dlms_synth"] {
-        let Some(cases) = cases(folder) else { return };
-        let (mut right, mut nothing, mut wrong) = (0, Vec::new(), Vec::new());
-        for path in &cases {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            match judge(path) {
-                Ok(Outcome::Right) => right += 1,
-                Ok(Outcome::Nothing) => nothing.push(name),
-                Err(reason) => wrong.push(format!("{name}: {reason}")),
-            }
-        }
-        println!("{folder}: {right} of {} cases right, {} give nothing as they should", cases.len(), nothing.len());
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    }
+    judge_all("dlms", judge);
+    judge_all("dlms_synth", judge);
 }
 
-fn judge(path: &Path) -> Result<Outcome, String> {
-    let case = json(path)?;
-    let bytes = std::fs::read(path.with_file_name(case["data_file"].as_str().unwrap_or_default()))
-        .map_err(|error| error.to_string())?;
+fn judge(Case { description: case, bytes, .. }: &Case) -> Result<Outcome, String> {
     let key = |name: &str| case["keys"][name].as_str();
     let pair = |ek: &str, ak: &str| key(ek).and_then(|text| KeyPair::parse(text, key(ak)));
     let keys: Vec<KeyPair> = pair("ek2", "ak2").into_iter().chain(pair("ek", "ak")).collect();
     if key("ek2").is_some() {
-        return judge_stream(&case, &keys, &bytes);
+        return judge_stream(case, &keys, bytes);
     }
-    let results = decode(&keys, &bytes);
+    let results = decode(&keys, bytes);
     let readings: Vec<&Reading> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
     let messages: Vec<&Value> = case["expected"]["messages"].as_array().into_iter().flatten().collect();
     let expected: Vec<&Value> = messages
@@ -59,8 +34,8 @@ fn judge(path: &Path) -> Result<Outcome, String> {
         .collect();
     if expected.is_empty() {
         return match readings.first() {
-            None => Ok(Outcome::Nothing),
-            Some(_) if case["expected"]["athombv_expected"].is_object() => Ok(Outcome::Right),
+            None => Ok(Outcome::Nothing(why(&results))),
+            Some(first) if case["expected"]["athombv_expected"].is_object() => Ok(Outcome::Right(first.values.len())),
             Some(_) => Err("a reading where none can be".to_owned()),
         };
     }
@@ -84,20 +59,7 @@ fn judge(path: &Path) -> Result<Outcome, String> {
     if right == 0 {
         return Err(format!("nothing was compared: {expected:?}"));
     }
-    Ok(Outcome::Right)
-}
-
-fn decode(keys: &[KeyPair], mut bytes: &[u8]) -> Vec<Result<Reading, DecodeError>> {
-    let mut decoder = Decoder::new(keys, &[]);
-    let mut results = Vec::new();
-    while !bytes.is_empty() {
-        let taken = decoder.handle_bytes(bytes);
-        bytes = &bytes[taken..];
-        results.extend(std::iter::from_fn(|| decoder.poll_reading()));
-    }
-    decoder.handle_end();
-    results.extend(std::iter::from_fn(|| decoder.poll_reading()));
-    results
+    Ok(Outcome::Right(right))
 }
 
 /// A recording with replays, forgeries and a change of keys: each message is accepted or refused as the case says.
@@ -119,7 +81,11 @@ fn judge_stream(case: &Value, keys: &[KeyPair], bytes: &[u8]) -> Result<Outcome,
     run(&mut decoder, &bytes[switch..]);
     let accepted: Vec<bool> = results.iter().map(Result::is_ok).collect();
     let expected: Vec<bool> = messages.iter().map(|message| message["accepted"] == true).collect();
-    if accepted == expected { Ok(Outcome::Right) } else { Err(format!("expected {expected:?}, found {results:?}")) }
+    if accepted == expected {
+        Ok(Outcome::Right(accepted.len()))
+    } else {
+        Err(format!("expected {expected:?}, found {results:?}"))
+    }
 }
 
 /// Compares one reading with what a case expects of it; gives how many values.

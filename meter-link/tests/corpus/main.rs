@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "how many cases were right is what a person asks of these tests")]
 
 mod bridge;
-mod cases;
 mod d0;
 mod dlms;
 mod dlms_client;

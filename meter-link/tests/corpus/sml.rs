@@ -1,46 +1,20 @@
 //! Every public SML capture of the corpus beside the project, where it is there: each number of each frame decodes to
 //! what the case expects, and nothing else is read; the meters that wait for their PIN are told apart.
 
-use std::path::{Path, PathBuf};
-
 use meter_link::decimal::Decimal;
 use meter_link::obis::Obis;
 use meter_link::reading::{Reading, Trust, Unit};
-use meter_link::sml::Decoder;
 use serde_json::Value;
+
+use crate::support::{Case, Outcome, decode, judge_all};
 
 #[test]
 fn every_public_sml_frame_decodes_to_its_expected_values() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus/sml");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("not run: the corpus is not beside the project");
-        return;
-    };
-    let mut cases: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    cases.sort();
-    let mut wrong = Vec::new();
-    for case in &cases {
-        let name = case.file_stem().unwrap_or_default().to_string_lossy();
-        match judge(&folder, case) {
-            Ok((frames, numbers)) => println!("{name}: {numbers} numbers in {frames} readings"),
-            Err(reason) => wrong.push(format!("{name}: {reason}")),
-        }
-    }
-    println!("{} of {} cases right", cases.len() - wrong.len(), cases.len());
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    judge_all("sml", judge);
 }
 
-/// How many frames and numbers were right.
-fn judge(folder: &Path, case: &Path) -> Result<(usize, usize), String> {
-    let text = std::fs::read_to_string(case).map_err(|error| error.to_string())?;
-    let case: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let bytes = std::fs::read(folder.join(case["data_file"].as_str().unwrap_or_default()))
-        .map_err(|error| error.to_string())?;
-    let readings = decode(&bytes);
+fn judge(Case { description: case, bytes, .. }: &Case) -> Result<Outcome, String> {
+    let readings: Vec<Reading> = decode(&[], bytes).into_iter().flatten().collect();
     let frames = case["expected"]["frames"].as_array().ok_or("no frames expected")?;
     if readings.len() != frames.len() {
         return Err(format!("expected {} readings, found {}", frames.len(), readings.len()));
@@ -53,18 +27,7 @@ fn judge(folder: &Path, case: &Path) -> Result<(usize, usize), String> {
             return Err(format!("frame {index}: expected to wait for a PIN: {waits}"));
         }
     }
-    Ok((frames.len(), right))
-}
-
-fn decode(mut bytes: &[u8]) -> Vec<Reading> {
-    let mut decoder = Decoder::new();
-    let mut readings = Vec::new();
-    while !bytes.is_empty() {
-        let taken = decoder.handle_bytes(&bytes[..bytes.len().min(100)]);
-        bytes = &bytes[taken..];
-        readings.extend(std::iter::from_fn(|| decoder.poll_reading()).flatten());
-    }
-    readings
+    Ok(Outcome::Right(right))
 }
 
 /// Every number is there, no other is, and the identifier is the meter's.

@@ -3,22 +3,23 @@
 
 use meter_link::parity::with_parity;
 use meter_link::reading::{Reading, Trust};
-use meter_link::tic::Decoder;
 use meter_link::tic::labels::{Meaning, meaning};
 use serde_json::Value;
 
+use crate::support::{Case, Outcome, decode, judge_all};
+
 #[test]
 fn every_public_tic_frame_decodes_to_its_expected_values() {
-    super::cases::run("tic", judge);
+    judge_all("tic", judge);
 }
 
-fn judge(case: &Value, bytes: &[u8]) -> Result<usize, String> {
-    let parity: Vec<u8> = bytes.iter().copied().map(with_parity).collect();
-    let readings = decode(bytes)?;
-    if decode(&parity)? != readings {
+fn judge(case: &Case) -> Result<Outcome, String> {
+    let parity: Vec<u8> = case.bytes.iter().copied().map(with_parity).collect();
+    let readings = readings(&case.bytes)?;
+    if self::readings(&parity)? != readings {
         return Err("read differently with its parity bits".to_owned());
     }
-    let frames = case["expected"]["frames"].as_array().ok_or("no expectation")?;
+    let frames = case.description["expected"]["frames"].as_array().ok_or("no expectation")?;
     if frames.len() != readings.len() {
         return Err(format!("expected {} readings, found {}", frames.len(), readings.len()));
     }
@@ -31,19 +32,11 @@ fn judge(case: &Value, bytes: &[u8]) -> Result<usize, String> {
             right += usize::from(group_equals(reading, group)?);
         }
     }
-    Ok(right)
+    Ok(Outcome::Right(right))
 }
 
-fn decode(mut bytes: &[u8]) -> Result<Vec<Reading>, String> {
-    let mut decoder = Decoder::new();
-    let mut readings = Vec::new();
-    while !bytes.is_empty() {
-        bytes = &bytes[decoder.handle_bytes(bytes)..];
-        while let Some(result) = decoder.poll_reading() {
-            readings.push(result.map_err(|error| error.to_string())?);
-        }
-    }
-    Ok(readings)
+fn readings(bytes: &[u8]) -> Result<Vec<Reading>, String> {
+    decode(&[], bytes).into_iter().map(|result| result.map_err(|error| error.to_string())).collect()
 }
 
 /// Whether the group had something to compare; an error if that was wrong.
