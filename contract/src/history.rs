@@ -111,6 +111,8 @@ pub struct Fact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FactKind {
+    /// Readings were missing; the meter's own records say when in that time it counted what.
+    Filled,
     /// Readings were missing.
     Gap,
     /// A register went back and stayed there; nothing is booked across it.

@@ -61,12 +61,22 @@ async fn obey(
             give_up(pairings.remove(&meter)).await;
             pairings.insert(meter, tokio::spawn(pairing::pair(household.clone(), meter, address, by)));
         }
-        MeterOrder::Start { meter, address, keys, counters, secret, worked, changes_keys } => {
+        MeterOrder::Start {
+            meter,
+            address,
+            keys,
+            counters,
+            secret,
+            worked,
+            changes_keys,
+            known_until_utc_milliseconds,
+        } => {
             if let Some(old) = tasks.remove(&meter) {
                 old.stop().await;
             }
             let (events, told) = mpsc::channel(EVENTS);
-            let reading = Reading { meter, address, keys, counters, secret, worked, events };
+            let reading =
+                Reading { meter, address, keys, counters, secret, worked, known_until_utc_milliseconds, events };
             tasks.insert(meter, Task::start(household, reading, changes_keys, told));
         }
         MeterOrder::Stop(meter) => {
@@ -149,13 +159,14 @@ pub(crate) struct Reading {
     pub(crate) counters: Vec<Counter>,
     pub(crate) secret: Option<Secret>,
     pub(crate) worked: Option<LineSettings>,
+    pub(crate) known_until_utc_milliseconds: Option<i64>,
     pub(crate) events: mpsc::Sender<MeterEvent>,
 }
 
 impl Reading {
     /// Reads until nobody listens, or nothing more can come.
     pub(crate) async fn read(self) {
-        let Self { meter, address, keys, counters, secret, worked, events } = self;
+        let Self { meter, address, keys, counters, secret, worked, known_until_utc_milliseconds, events } = self;
         // Held while the meter is read; the process ends with it.
         let mut simulated = None;
         let link = if address == SIMULATED {
@@ -182,7 +193,8 @@ impl Reading {
                 return;
             }
         };
-        meter_link::meter::run(Config { source, worked, keys, counters, secret }, events).await;
+        let config = Config { source, worked, keys, counters, secret, known_until_utc_milliseconds };
+        meter_link::meter::run(config, events).await;
         drop(simulated);
     }
 }

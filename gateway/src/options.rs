@@ -37,7 +37,8 @@ pub enum Asked {
 
 /// The help text's part that both programs share.
 pub const HELP: &str = "\
-  --meter ADDRESS   pair this meter: serial:/dev/ttyUSB0, tcp://host:port, homewizard://host, file:capture.txt or simulated
+  --meter ADDRESS   pair this meter: serial:/dev/ttyUSB0, tcp://host:port, homewizard://host, dlms://host?security=gmac,
+                    file:capture.txt or simulated
   --protocol NAME   listen to that meter for this only: d0, dlms-hdlc, dlms-mbus, dlms-wrapper, p1, raven, sml or tic
                     (auto: whatever it speaks, at any speed; a serial port's speed may be fixed in its address:
                     serial:/dev/ttyUSB0?line=9600-7E1)

@@ -199,6 +199,7 @@ fn facts(connection: &Connection, point: PointId, start: i64, end: i64) -> Resul
     )?;
     let facts = statement.query_map(params![point.0, start, end], |row| {
         let kind = match row.get_ref(0)?.as_str()? {
+            "filled" => FactKind::Filled,
             "gap" => FactKind::Gap,
             "reset" => FactKind::Reset,
             "jump" => FactKind::Jump,

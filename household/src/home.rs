@@ -16,6 +16,7 @@ use meter_link::bridge::Secret;
 use meter_link::dlms_client::key_change::{Ended, KeyChange};
 use meter_link::health::LinkProblem;
 use meter_link::link::Address;
+use meter_link::link::dlms::Way;
 use meter_link::link::line::LineSettings;
 use meter_link::link::source::Source;
 use meter_link::meter::MeterEvent;
@@ -94,6 +95,8 @@ pub enum MeterOrder {
         /// Whether its keys are being replaced: then [`Household::open_change`] is to be carried through before anything
         /// else. Asked for only once the old task has ended, because that one may still have kept a step.
         changes_keys: bool,
+        /// The newest reading that is kept of what this meter measures; `None`: there is none.
+        known_until_utc_milliseconds: Option<i64>,
     },
     /// Stop reading.
     Stop(MeterId),
@@ -345,7 +348,11 @@ impl Calls for Household {
         } else {
             let source = request.address.parse::<Source>();
             let source = source.map_err(|expected| CallError::invalid("address", expected))?;
-            if matches!(source.address, Address::Serial(_)) {
+            let is_line = match &source.address {
+                Address::Dlms(meter) => matches!(meter.way, Way::Line { .. }),
+                address => matches!(address, Address::Serial(_)),
+            };
+            if is_line {
                 self.can(Capability::SerialPorts)?;
             }
             // In one spelling, so that the same place is not read twice.

@@ -14,6 +14,7 @@ mod protection;
 mod replacement;
 mod roster;
 mod sending;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ use meter_link::dlms_client::key_change::{Ended, KeyChange};
 use meter_link::health::Health;
 use meter_link::link::source::Source;
 use meter_link::meter::{Arrived, MeterEvent, Refused};
-use meter_link::reading::{Medium, Reading};
+use meter_link::reading::{LoadProfile, Medium, Reading};
 use meter_link::security::key::Suite;
 use meter_link::security::{Counter, KeyPair};
 use meter_link::standing::Standing;
@@ -85,6 +86,7 @@ pub(crate) type Leaving = oneshot::Receiver<bool>;
 /// What waits until the disk takes it.
 #[derive(Clone)]
 enum Waiting {
+    Profile(Box<LoadProfile>),
     Reading(Box<Arrived>),
     Refused(Box<Refused>),
 }
@@ -169,6 +171,7 @@ impl Recorder {
                 Command::AddMeter(request, reply) => drop(reply.send(self.add_meter(&request))),
                 Command::Event(meter, MeterEvent::CountersWanted(wanted)) => self.reserve(meter, *wanted),
                 Command::Event(meter, MeterEvent::Health(health)) => self.hear_health(meter, *health),
+                Command::Event(meter, MeterEvent::Profile(profile)) => self.hear(meter, Waiting::Profile(profile)),
                 Command::Event(meter, MeterEvent::Reading(arrived)) => self.hear(meter, Waiting::Reading(arrived)),
                 Command::Event(meter, MeterEvent::Refused(refused)) => self.hear(meter, Waiting::Refused(refused)),
                 Command::OpenChange(meter, reply) => drop(reply.send(Ok(self.open_change(meter)))),
@@ -254,6 +257,7 @@ impl Recorder {
     fn record_waiting(&mut self) {
         while let Some((meter, heard)) = self.waiting.front().cloned() {
             let kept = match &heard {
+                Waiting::Profile(profile) => self.record_profile(meter, profile),
                 Waiting::Reading(arrived) => self.record(meter, arrived),
                 Waiting::Refused(refused) => self.record_refused(meter, refused),
             };
@@ -290,12 +294,13 @@ impl Recorder {
         let now = (self.now)();
         let reading = &arrived.reading;
         let Some(mut protection) = self.protections.get(&meter).cloned() else { return Ok(()) };
-        if protection.is_fresh(arrived) {
+        if protection.is_fresh(reading.counter) {
             self.adopt_zone(reading)?;
         }
         let transaction = self.writer.transaction()?;
         let mut changed = Vec::new();
-        let verdict = protection.judge(&transaction, meter, arrived, &self.key_policy)?;
+        let at = arrived.arrived_utc_milliseconds;
+        let verdict = protection.judge(&transaction, meter, reading.counter, at, &self.key_policy)?;
         if verdict != Verdict::Refused {
             for kind in kinds(reading, role) {
                 let place = attach(&transaction, &mut self.points, kind, meter)?;

@@ -47,6 +47,24 @@ impl Civil {
         })
     }
 
+    /// What a clock shows that is `offset_seconds` ahead of UTC. `None` in years when no meter of these protocols hangs.
+    pub fn of_unix(seconds: i64, offset_seconds: i32) -> Option<Self> {
+        let local = seconds + i64::from(offset_seconds);
+        let day_number = local.div_euclid(86_400);
+        let year = YEARS.rev().find(|year| days(*year, 1, 1) <= day_number)?;
+        let month = (1..=12).rev().find(|month| days(year, *month, 1) <= day_number)?;
+        let (day, second) = (day_number - days(year, month, 1) + 1, local.rem_euclid(86_400));
+        let civil = Self { year, month, day, hour: second / 3_600, minute: second / 60 % 60, second: second % 60 };
+        // Past the last year the month has too many days.
+        civil.seconds().map(|_| civil)
+    }
+
+    /// Day of the week, 1 for Monday.
+    pub fn weekday(self) -> i64 {
+        // 1970-01-01 was a Thursday.
+        (days(self.year, self.month, self.day) + 3).rem_euclid(7) + 1
+    }
+
     /// Seconds from 1970-01-01 in the clock's own time.
     fn seconds(self) -> Option<i64> {
         let Self { year, month, day, hour, minute, second } = self;
@@ -108,4 +126,30 @@ const fn is_summer(year: i64, utc: i64) -> bool {
     // `utc` is computed with winter's offset, so it lies an hour late while summer time holds.
     let (start, end) = (last_sunday(year, 3) * 86_400 + 3_600, last_sunday(year, 10) * 86_400 + 3_600);
     utc >= start && utc < end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_shows_what_it_means() {
+        let civil = Civil { year: 2026, month: 3, day: 29, hour: 3, minute: 30, second: 5 };
+        assert_eq!(Civil::of_unix(1_774_747_805, 7_200), Some(civil));
+        assert_eq!(
+            (civil.weekday(), civil.at_offset(7_200).map(|time| time.unix_milliseconds)),
+            (7, Some(1_774_747_805_000))
+        );
+        assert_eq!(Civil::of_unix(0, 0), None);
+        assert_eq!(Civil::of_unix(4_000_000_000, 0), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_second_is_read_as_it_is_shown(seconds in 1_200_000_000_i64..2_500_000_000, quarters in -48_i32..=56) {
+            let offset = quarters * 900;
+            let civil = Civil::of_unix(seconds, offset).expect("within the years");
+            proptest::prop_assert_eq!(civil.at_offset(offset).map(|time| time.unix_milliseconds), Some(seconds * 1_000));
+        }
+    }
 }

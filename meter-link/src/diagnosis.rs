@@ -41,6 +41,8 @@ pub enum Finding {
     LayoutUnclear,
     /// Just started.
     Listening,
+    /// What is there takes the connection and answers no question.
+    NoAnswer,
     /// The device's owner has not switched its local interface on.
     NotEnabled,
     /// No such port, host or file.
@@ -49,8 +51,12 @@ pub enum Finding {
     NotReachable,
     /// The operating system does not let us open the port.
     NotAllowed,
+    /// The meter refuses who asks, or everything that is asked.
+    NotPermitted,
     /// The device was never paired, or no longer accepts the pairing.
     PairingNeeded,
+    /// The meter wants a password or secret, and has not got the right one.
+    PasswordWrong,
     /// The meter holds back exact values until its PIN is entered.
     PinNeeded,
     /// Somebody else holds the port.
@@ -85,11 +91,14 @@ impl Finding {
             Self::KeyWrong => "check all digits of the key and that it belongs to this meter",
             Self::LayoutUnclear => "the frame is whole, the order of its values is not known; please send a recording",
             Self::Listening => "wait: a meter speaks every second to every ten seconds",
+            Self::NoAnswer => "compare client, server and physical address, and the speed, with the operator's letter",
             Self::NotAllowed => "let this user open the port",
             Self::NotEnabled => "switch the local interface on in the device's own app",
             Self::NotFound => "check the cable, the name or the address",
+            Self::NotPermitted => "ask the grid operator which client and security the meter allows a household",
             Self::NotReachable => "check that the bridge is on and in the same network",
             Self::PairingNeeded => "pair the device again: press its button",
+            Self::PasswordWrong => "enter the password that the grid operator gave for reading this meter",
             Self::PinNeeded => "ask the metering operator for the PIN, enter it with a torch, switch on InF",
             Self::PortBusy => "close the other program that holds the port",
             Self::Rejected => "nothing of it was counted; check who can reach the cable or the bridge",
@@ -111,9 +120,12 @@ pub fn diagnose(health: &Health) -> Finding {
     match (health.state, health.problem) {
         (_, Some(LinkProblem::Busy)) => Finding::PortBusy,
         (_, Some(LinkProblem::Denied)) => Finding::NotAllowed,
+        (_, Some(LinkProblem::NoAnswer)) => Finding::NoAnswer,
         (_, Some(LinkProblem::NotEnabled)) => Finding::NotEnabled,
         (_, Some(LinkProblem::NotFound)) => Finding::NotFound,
+        (_, Some(LinkProblem::NotPermitted)) => Finding::NotPermitted,
         (_, Some(LinkProblem::PairingNeeded)) => Finding::PairingNeeded,
+        (_, Some(LinkProblem::PasswordWrong)) => Finding::PasswordWrong,
         (_, Some(LinkProblem::Stale)) => Finding::BridgeStale,
         (_, Some(LinkProblem::Untrusted)) => Finding::Untrusted,
         (_, Some(LinkProblem::Closed | LinkProblem::Refused)) => Finding::NotReachable,

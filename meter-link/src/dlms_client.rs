@@ -15,6 +15,7 @@
 mod answers;
 pub mod apdu;
 pub mod association;
+pub mod catalogue;
 pub mod ciphering;
 pub mod curve;
 pub mod data;

@@ -76,6 +76,18 @@ pub struct Health {
     /// The meter's clock shows what no clock can mean: it was never set.
     #[serde(default)]
     pub clock_nonsense: bool,
+    /// How far the meter's own records of what was missed have been fetched. `None`: nothing is being fetched.
+    #[serde(default)]
+    pub profile_progress: Option<ProfileProgress>,
+}
+
+/// Parts of a load profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileProgress {
+    /// Fetched. done <= of
+    pub done: u32,
+    /// All.
+    pub of: u32,
 }
 
 impl Default for Health {
@@ -108,6 +120,7 @@ impl Default for Health {
             interval_milliseconds: None,
             clock_offset_milliseconds: None,
             clock_nonsense: false,
+            profile_progress: None,
         }
     }
 }
@@ -195,12 +208,18 @@ pub enum LinkProblem {
     Closed,
     /// The program may not open the port.
     Denied,
+    /// What is there takes the connection and answers no question.
+    NoAnswer,
     /// The device answers, but its owner has not switched its local interface on.
     NotEnabled,
     /// The name, address, file or port does not exist.
     NotFound,
+    /// The meter answers, and refuses who asks or every register.
+    NotPermitted,
     /// The device was never paired, or no longer accepts the pairing.
     PairingNeeded,
+    /// The meter asks for a password or secret, and has not got the right one.
+    PasswordWrong,
     /// The other side refuses connections.
     Refused,
     /// No byte within ten seconds.

@@ -154,7 +154,7 @@ impl Address {
         match self {
             Self::Bridge { kind, .. } => kind.proof(),
             Self::Dlms(meter) => match meter.security {
-                dlms::Security::Low | dlms::Security::Sha256 => Proof::Password,
+                dlms::Security::Low | dlms::Security::Sha256 | dlms::Security::Ecdsa => Proof::Password,
                 _ => Proof::Nothing,
             },
             Self::File(_) | Self::Serial(_) | Self::Tcp { .. } => Proof::Nothing,

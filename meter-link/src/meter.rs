@@ -8,6 +8,8 @@
 pub mod asked;
 #[cfg(feature = "http")]
 mod bridge;
+#[cfg(feature = "client")]
+mod pull;
 mod readouts;
 #[cfg(feature = "client")]
 pub mod replacement;
@@ -26,7 +28,7 @@ use crate::health::{Health, KeyState, LinkProblem, LinkState, Refusal};
 use crate::link::Address;
 use crate::link::line::LineSettings;
 use crate::link::source::Source;
-use crate::reading::Reading;
+use crate::reading::{LoadProfile, Reading};
 use crate::security::{Counter, KeyPair};
 use reserve::CountersWanted;
 
@@ -55,6 +57,23 @@ pub struct Config {
     pub secret: Option<Secret>,
     /// Invocation counters that were accepted before; nothing at or below them is accepted again.
     pub counters: Vec<Counter>,
+    /// The last reading that is kept of what this meter measures, by its clock: from there on a meter that stores a load
+    /// profile is asked what was missed. `None`: nothing was read yet, so nothing was missed.
+    pub known_until_utc_milliseconds: Option<i64>,
+}
+
+impl Config {
+    /// A meter of which nothing is known but where it is.
+    pub const fn new(source: Source) -> Self {
+        Self {
+            source,
+            worked: None,
+            keys: Vec::new(),
+            secret: None,
+            counters: Vec::new(),
+            known_until_utc_milliseconds: None,
+        }
+    }
 }
 
 /// What a meter's task tells.
@@ -64,6 +83,8 @@ pub enum MeterEvent {
     CountersWanted(Box<CountersWanted>),
     /// Health changed; sent at most once a second, and at once when its state changes.
     Health(Box<Health>),
+    /// Rows that the meter stored while nobody listened, after the reading that ended the gap.
+    Profile(Box<LoadProfile>),
     /// A reading arrived.
     Reading(Box<Arrived>),
     /// A frame was refused, or waits for its key.
@@ -116,6 +137,11 @@ pub async fn run(config: Config, events: mpsc::Sender<MeterEvent>) {
     #[cfg(feature = "http")]
     if let Address::Bridge { kind, .. } = config.source.address {
         let _ = task.serve_bridge(&config, kind).await;
+        return;
+    }
+    #[cfg(feature = "client")]
+    if let Address::Dlms(address) = &config.source.address {
+        let _ = task.serve_dlms(&config, address).await;
         return;
     }
     // The only way out is that nobody listens; there is nobody to tell.

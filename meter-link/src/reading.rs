@@ -258,6 +258,30 @@ pub enum Medium {
     Water,
 }
 
+/// Registers that the meter itself stored while nobody listened, each as it stood at the end of a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadProfile {
+    /// The meter's own serial number or equipment identifier: rows belong to this device.
+    pub equipment: Option<Equipment>,
+    /// Distance of its rows; 0 if it does not say. Rows may be missing.
+    pub period_seconds: u32,
+    /// How far the bytes can be believed.
+    pub trust: Trust,
+    /// The invocation counter it came with, where a tag proves it: to be kept before the rows count.
+    pub counter: Option<Counter>,
+    /// In order of time, each instant once. Only registers of energy.
+    pub rows: Vec<StoredRow>,
+}
+
+/// One row of a load profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRow {
+    /// The end of its period, by the meter's clock.
+    pub meter_time: MeterTime,
+    /// Registers as they stood then.
+    pub values: Vec<Measured>,
+}
+
 /// A serial number or equipment identifier. Compared and stored, never printed: `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Equipment(pub String);

@@ -37,7 +37,7 @@ async fn found_by_task(bytes: Vec<u8>, keys: Vec<KeyPair>, expect: Finding) -> F
     let port = listener.local_addr().expect("an address").port();
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
     let (sender, mut events) = mpsc::channel(64);
-    let config = Config { source: address.into(), worked: None, keys, counters: Vec::new(), secret: None };
+    let config = Config { keys, ..Config::new(address.into()) };
     let task = tokio::spawn(run(config, sender));
     let meter = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");

@@ -34,7 +34,7 @@ pub(crate) enum Device {
 
 impl Device {
     /// All that are offered, the most usual first.
-    pub(crate) const OFFERED: [Self; 9] = [
+    pub(crate) const OFFERED: [Self; 10] = [
         Self::Cable,
         Self::HomeWizard,
         Self::Stream,
@@ -44,6 +44,7 @@ impl Device {
         Self::Tasmota,
         Self::Eagle,
         Self::Xcel,
+        Self::Dlms,
     ];
 
     /// In the page's address and in names of texts.
@@ -65,7 +66,7 @@ impl Device {
 
     /// By [`Self::name`].
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::OFFERED.into_iter().chain([Self::Dlms, Self::HomeWizardOlder]).find(|device| device.name() == name)
+        Self::OFFERED.into_iter().chain([Self::HomeWizardOlder]).find(|device| device.name() == name)
     }
 
     /// What is at a meter's address. `None`: a recording, or a simulated home.
@@ -91,6 +92,10 @@ impl Device {
     /// The address of one at a host, as somebody typed or pasted it.
     pub(crate) fn address(self, typed: &str) -> String {
         let typed = typed.trim();
+        // Its address says more than where it is.
+        if self == Self::Dlms && (typed.starts_with("dlms:") || typed.starts_with("dlms+hdlc:")) {
+            return typed.to_owned();
+        }
         // Copied from a browser; what comes behind the host is of no use here.
         let host = typed.split_once("://").map_or(typed, |(_, rest)| rest).split('/').next().unwrap_or_default();
         match self.kind() {
@@ -105,7 +110,7 @@ impl Device {
     pub(crate) const fn example(self) -> &'static str {
         match self {
             Self::Cable => "/dev/ttyUSB0",
-            Self::Dlms => "192.168.1.50",
+            Self::Dlms => "192.168.1.50?security=gmac",
             Self::Eagle => "eagle-00a1b2.local",
             Self::Glow => "glow.local",
             Self::HomeWizard | Self::HomeWizardOlder => "192.168.1.20",

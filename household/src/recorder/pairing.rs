@@ -21,8 +21,8 @@ use crate::secrets::SecretsError;
 
 /// The setting that keeps the number of the home's certificate, which is no secret.
 pub(super) const LFDI: &str = "lfdi";
-/// More than any broker's or device's user or password has.
-const MAX_LOGIN: usize = 128;
+/// More than any broker's or device's user or password has, and two keys of the longest signatures of a meter that is asked.
+const MAX_LOGIN: usize = 320;
 
 impl Recorder {
     /// The proof for a meter's device. `None`: it wants none, or none is known yet.
@@ -122,10 +122,10 @@ impl Recorder {
         let fits = |text: &str| (1..=MAX_LOGIN).contains(&text.len()) && !text.chars().any(char::is_control);
         // A colon ends the user's name.
         if has_user && (!fits(user) || user.contains(':')) || !has_user && !user.is_empty() {
-            return Err(CallError::invalid("user", "a user's name has 1 to 128 characters and no colon"));
+            return Err(CallError::invalid("user", "a user's name has 1 to 320 characters and no colon"));
         }
         if !fits(password) {
-            return Err(CallError::invalid("password", "a password has 1 to 128 characters"));
+            return Err(CallError::invalid("password", "a password has 1 to 320 characters"));
         }
         if proof == Proof::Label {
             let (cloud_id, install_code) = (Secret(user.to_owned()), Secret(password.to_owned()));

@@ -1,5 +1,6 @@
 //! One metering point as the recorder keeps it: its books, its device, its newest reading.
 
+mod fill;
 mod restore;
 
 use std::collections::BTreeMap;
@@ -116,6 +117,11 @@ impl Point {
     /// What screens see.
     pub(super) fn state(&self) -> PointState {
         PointState { id: self.id, kind: self.kind, meter: self.meter, latest: self.latest.clone() }
+    }
+
+    /// The newest reading kept.
+    pub(super) const fn last_at(&self) -> Option<i64> {
+        self.last_at
     }
 
     /// Books a reading and writes what it adds. False if it adds nothing (a repeated or late one).

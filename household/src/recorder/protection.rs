@@ -73,37 +73,37 @@ impl Protection {
 
     /// Whether a reading may be believed at all: its counter is above all before it; it has none only if no reading of its
     /// meter ever had.
-    pub(super) fn is_fresh(&self, arrived: &Arrived) -> bool {
-        match arrived.reading.counter {
+    pub(super) fn is_fresh(&self, counter: Option<Counter>) -> bool {
+        match counter {
             Some(counter) => self.keys.is_fresh(counter),
             None => self.keys.counters.is_empty(),
         }
     }
 
-    /// Keeps a reading's counter, or the event that it is none to be counted.
+    /// Keeps the counter that something came with at an instant, or the event that it is none to be counted.
     pub(super) fn judge(
         &mut self,
         transaction: &Transaction<'_>,
         meter: MeterId,
-        arrived: &Arrived,
+        counter: Option<Counter>,
+        at: i64,
         policy: &KeyPolicy,
     ) -> Result<Verdict, StoreError> {
-        self.judge_one(transaction, meter, arrived, policy, false)
+        self.judge_one(transaction, meter, (counter, at), policy, false)
     }
 
     fn judge_one(
         &mut self,
         transaction: &Transaction<'_>,
         meter: MeterId,
-        arrived: &Arrived,
+        (counter, at): (Option<Counter>, i64),
         policy: &KeyPolicy,
         kept: bool,
     ) -> Result<Verdict, StoreError> {
-        let at = arrived.arrived_utc_milliseconds;
-        let kind = match arrived.reading.counter {
-            None if self.is_fresh(arrived) => return Ok(Verdict::Book),
+        let kind = match counter {
+            None if self.is_fresh(counter) => return Ok(Verdict::Book),
             None => SecurityEventKind::TagMissing,
-            Some(_) if !self.is_fresh(arrived) => SecurityEventKind::Replayed,
+            Some(_) if !self.is_fresh(counter) => SecurityEventKind::Replayed,
             Some(counter) if self.keys.suite(counter.key).is_some_and(|suite| policy.is_refused(suite, at)) => {
                 SecurityEventKind::SuiteEnded
             }
@@ -145,6 +145,7 @@ impl Recorder {
             secret,
             worked: self.line_settings(meter.id),
             changes_keys: self.open_change(meter.id).is_some(),
+            known_until_utc_milliseconds: self.known_until(meter),
         });
     }
 
@@ -360,7 +361,8 @@ impl Recorder {
             has_opened = true;
             let arrived = Arrived { reading, arrived_utc_milliseconds: sealed.at, live };
             protection.kept.release(&transaction, sealed)?;
-            if protection.judge_one(&transaction, meter, &arrived, &self.key_policy, true)? == Verdict::Refused {
+            let came = (arrived.reading.counter, sealed.at);
+            if protection.judge_one(&transaction, meter, came, &self.key_policy, true)? == Verdict::Refused {
                 continue;
             }
             for kind in kinds(&arrived.reading, role) {

@@ -162,6 +162,23 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX key_replacement_meter ON key_replacement (meter, id);
     ",
+    // 5: gaps that got their shape (recorder/point/fill.rs).
+    "
+    DROP INDEX fact_when;
+    ALTER TABLE fact RENAME TO fact_before;
+    CREATE TABLE fact (
+        id INTEGER PRIMARY KEY,
+        point INTEGER NOT NULL REFERENCES point (id),
+        kind TEXT NOT NULL CHECK (kind IN ('gap', 'filled', 'reset', 'jump', 'spike', 'swap', 'clock_wrong')),
+        start_utc_milliseconds INTEGER NOT NULL,
+        end_utc_milliseconds INTEGER NOT NULL,
+        import_milliwatt_hours INTEGER,
+        export_milliwatt_hours INTEGER
+    ) STRICT;
+    INSERT INTO fact SELECT * FROM fact_before;
+    DROP TABLE fact_before;
+    CREATE INDEX fact_when ON fact (point, end_utc_milliseconds);
+    ",
 ];
 
 /// Brings a database to the newest version; each step is one transaction.
@@ -195,7 +212,19 @@ mod tests {
                 [],
             )
             .expect("a meter of the first version");
+        connection
+            .execute_batch(
+                "INSERT INTO point (id, kind) VALUES (1, 'connection');
+                 INSERT INTO fact VALUES (3, 1, 'gap', 10, 20, 30, NULL)",
+            )
+            .expect("a gap of the first version");
         migrate(&mut connection).expect("forward");
+        let fact: (i64, String, i64) = connection
+            .query_row("SELECT id, kind, import_milliwatt_hours FROM fact", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .expect("the gap is still there");
+        assert_eq!(fact, (3, "gap".to_owned(), 30));
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
         assert_eq!(found, STEPS.len() as i64);
         let (added, dropped): (i64, i64) = connection

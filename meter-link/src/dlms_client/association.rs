@@ -15,6 +15,8 @@ impl Conformance {
     pub const GENERAL_PROTECTION: Self = Self(0x40_0000);
     /// Any message in blocks.
     pub const GENERAL_BLOCKS: Self = Self(0x20_0000);
+    /// A part of a profile's rows.
+    pub const SELECTIVE_ACCESS: Self = Self(0x04);
     /// What this client uses: general protection and blocks, blocks of get and action, several attributes at once,
     /// get, selective access, action.
     pub const READER: Self = Self(0x60_1615);

@@ -7,11 +7,17 @@
 //! Source: Blue Book part 2, section 4.3.6 (profile generic, class 7).
 
 use super::data::Data;
+use super::registers::{Register, ScalerUnit, measured};
 use crate::civil::Civil;
 use crate::country::Country;
 use crate::error::DecodeError;
+use crate::meaning::electricity;
 use crate::obis::Obis;
-use crate::reading::MeterTime;
+use crate::reading::{Measured, MeterTime, OffsetSource, Quantity, StoredRow};
+
+/// Status: the clock was not to be trusted, or the row's values were not. The bits that meters of several companion
+/// standards share (IDIS package 2, DSMR, ESMR); what else they tell (summer time, power failure) spoils no register.
+const DOUBTED: i64 = 0x06;
 
 /// One captured attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +36,15 @@ impl Column {
     /// Whether it holds the row's instant.
     pub const fn is_clock(&self) -> bool {
         self.class == 8 && self.attribute == 2
+    }
+
+    /// Whether it holds a register of active energy as it stood.
+    pub fn is_energy(&self) -> bool {
+        let Self { class, obis, attribute, index } = *self;
+        let is_own = obis.a == 1 && obis.f == 255;
+        is_own
+            && matches!((class, attribute, index), (3 | 4, 2, 0))
+            && matches!(electricity(obis), Some(Quantity::ActiveEnergy(..)))
     }
 
     /// Whether it holds the row's status (0-b:96.10.x).
@@ -122,6 +137,59 @@ pub fn gaps(rows: &[Row], period_seconds: u32) -> Vec<(i64, i64)> {
     times.windows(2).filter(|pair| period > 0 && pair[1] - pair[0] > period).map(|pair| (pair[0], pair[1])).collect()
 }
 
+/// Registers of energy out of rows, `units` one per column. Left out: rows without an instant, and rows that the meter itself
+/// doubts.
+pub fn stored(profile: &Profile, rows: &[Row], units: &[Option<ScalerUnit>]) -> Vec<StoredRow> {
+    let mut stored: Vec<StoredRow> = rows
+        .iter()
+        .filter(|row| row.status.is_none_or(|status| status & DOUBTED == 0))
+        .filter_map(|row| {
+            let cells = row.values.iter().zip(&profile.columns.0).zip(units);
+            let values: Vec<Measured> =
+                cells.filter_map(|((value, column), unit)| energy(column, value.as_ref()?, (*unit)?)).collect();
+            Some(StoredRow { meter_time: row.time?, values }).filter(|row| !row.values.is_empty())
+        })
+        .collect();
+    stored.sort_by_key(|row| row.meter_time.unix_milliseconds);
+    stored.dedup_by_key(|row| row.meter_time.unix_milliseconds);
+    stored
+}
+
+/// A register of energy in a column.
+fn energy(column: &Column, value: &Data, scaler_unit: ScalerUnit) -> Option<Measured> {
+    let register = Register { obis: column.obis, value: value.clone(), scaler_unit };
+    measured(&register).filter(|_| column.is_energy())
+}
+
+/// An instant as a meter takes it: local time as its clock shows it, and its deviation where that clock has one. `like`: a
+/// reading of the clock. `None` in years when no meter of these protocols hangs.
+pub fn octets(unix_milliseconds: i64, like: MeterTime) -> Option<[u8; 12]> {
+    let civil = Civil::of_unix(unix_milliseconds.div_euclid(1_000), like.offset_seconds)?;
+    // Within the range of a calendar's fields, and 840 minutes at most.
+    let [high, low] = (civil.year as u16).to_be_bytes();
+    let deviation = match like.offset_source {
+        OffsetSource::Meter => (-like.offset_seconds / 60) as i16,
+        OffsetSource::Assumed => i16::MIN,
+    };
+    let [deviation_high, deviation_low] = deviation.to_be_bytes();
+    let byte = |number: i64| number as u8;
+    Some([
+        high,
+        low,
+        byte(civil.month),
+        byte(civil.day),
+        byte(civil.weekday()),
+        byte(civil.hour),
+        byte(civil.minute),
+        byte(civil.second),
+        // Neither hundredths nor status are told.
+        0xFF,
+        deviation_high,
+        deviation_low,
+        0xFF,
+    ])
+}
+
 fn later(time: MeterTime, seconds: u32) -> MeterTime {
     MeterTime { unix_milliseconds: time.unix_milliseconds + i64::from(seconds) * 1_000, ..time }
 }
@@ -178,6 +246,35 @@ mod tests {
         assert_eq!(values, [None, Some(100), Some(107), Some(107), Some(120)]);
         assert_eq!(rows.iter().map(|row| row.status).collect::<Vec<_>>(), [None, Some(0), Some(0), Some(8), Some(0)]);
         assert_eq!(gaps(&rows, 900).len(), 1);
+    }
+
+    #[test]
+    fn rows_that_the_meter_doubts_and_columns_that_are_no_register_are_left_out() {
+        let power = Column { obis: Obis::new(1, 0, 1, 7, 0), ..REGISTER };
+        let profile = Profile { columns: Columns(vec![CLOCK, STATUS, REGISTER, power]), period_seconds: 900 };
+        let row = |minute, status| {
+            let number = Data::Integer;
+            Data::Structure(vec![stamp(1, minute), number(status), number(100 + i128::from(minute)), number(7)])
+        };
+        let buffer = Data::Array(vec![row(45, 0), row(0, 0x80), row(15, 2), row(30, 4), row(0, 8)]);
+        let rows = read_rows(&profile, &buffer, None).expect("rows");
+        let unit = |unit| Some(ScalerUnit { scaler: 1, unit });
+        let stored = stored(&profile, &rows, &[None, None, unit(30), unit(27)]);
+        let values: Vec<_> = stored
+            .iter()
+            .map(|row| row.values.iter().map(|value| value.value.to_string()).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(values, [["1000"], ["1450"]]);
+    }
+
+    #[test]
+    fn an_instant_is_asked_for_as_the_clock_shows_it() {
+        for text in [stamp(3, 15), Data::Octets(vec![0x07, 0xEA, 12, 31, 4, 23, 59, 58, 0, 0x80, 0, 0])] {
+            let shown = text.bytes().and_then(|octets| instant(octets, None)).expect("an instant");
+            let asked = octets(shown.unix_milliseconds, shown).expect("within the years");
+            assert_eq!(instant(&asked, None), Some(shown));
+            assert_eq!(asked[..8], text.bytes().expect("octets")[..8]);
+        }
     }
 
     #[test]

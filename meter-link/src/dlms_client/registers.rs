@@ -87,7 +87,7 @@ pub fn reading(
     reading
 }
 
-fn measured(register: &Register) -> Option<Measured> {
+pub(super) fn measured(register: &Register) -> Option<Measured> {
     let Register { obis, value, scaler_unit } = register;
     let quantity = electricity(*obis).filter(|_| obis.a == 1 && obis.f == 255)?;
     let number = value.number()?;

@@ -76,6 +76,9 @@ pub enum AskError {
     /// The way to the meter cannot be opened.
     #[error("link cannot be opened: {0:?}")]
     Link(LinkProblem),
+    /// The meter answers, and refuses every register.
+    #[error("meter lets this client read no register")]
+    NothingReadable,
     /// Counters cannot be kept now, so none may be sent.
     #[error("invocation counters cannot be kept")]
     NotKept,

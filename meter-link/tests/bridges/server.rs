@@ -131,8 +131,7 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn start(address: Address, secret: Option<Secret>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        let (keys, counters) = (Vec::new(), Vec::new());
-        let config = Config { source: address.into(), worked: None, keys, counters, secret };
+        let config = Config { secret, ..Config::new(address.into()) };
         Self { events, task: tokio::spawn(run(config, sender)) }
     }
 

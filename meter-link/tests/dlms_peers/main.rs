@@ -9,3 +9,4 @@ mod asked;
 mod peer;
 mod replacement;
 mod session;
+mod task;

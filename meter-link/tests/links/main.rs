@@ -37,7 +37,7 @@ struct Told {
 impl Told {
     fn start(address: Address, keys: Vec<KeyPair>) -> Self {
         let (sender, events) = mpsc::channel(64);
-        let config = Config { source: address.into(), worked: None, keys, counters: Vec::new(), secret: None };
+        let config = Config { keys, ..Config::new(address.into()) };
         Self { events, task: tokio::spawn(run(config, sender)) }
     }
 

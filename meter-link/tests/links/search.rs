@@ -33,7 +33,7 @@ impl<M: Meter> Reading<M> {
     fn start_with(meter: M, known: impl FnOnce(&mut Config)) -> Self {
         let (bench, address) = Bench::new(meter);
         let source = Source::from(address);
-        let mut config = Config { source, worked: None, keys: Vec::new(), counters: Vec::new(), secret: None };
+        let mut config = Config::new(source);
         known(&mut config);
         let (sender, events) = mpsc::channel(1_024);
         tokio::spawn(run(config, sender));

@@ -4,7 +4,7 @@ package dlms-cosem, so that the client is not tested against its own understandi
 
 --hdlc: HDLC instead of the wrapper. --live: the clock runs, registers rise, and the profile ends at the last quarter of an
 hour; else everything stands still. --port: this one instead of a free one. --state FILE: counters survive a kill, as a
-meter's do. --no-list: keeps the list of its objects to itself. The public client reads the invocation counter and nothing
+meter's do. --no-list: keeps the list of its objects to itself. --selects: how rows of the profile may be asked for. The public client reads the invocation counter and nothing
 else of a meter that seals.
 
 Keys: transfer under the master key, and agreement in suites 1 and 2 (curves by the package cryptography). --says SUITE: the
@@ -232,6 +232,9 @@ class Meter:
         ).to_bytes()
 
     def profile(self, selection):
+        allowed = {"time": b"\x01\x02", "place": b"\x02", "nothing": b""}[self.options.selects]
+        if selection and selection[0] not in allowed:
+            return None
         start = self.time.start
         at = [(start + place * PERIOD, place) for place in range(ROWS)]
         if selection[:1] == b"\x02":
@@ -268,6 +271,7 @@ class Meter:
             (3, (1, 0, 1, 8, 0), 3): b"\x02\x02\x0f\x01\x16\x1e",
             (7, (1, 0, 99, 1, 0), 3): b"\x01\x02" + columns,
             (7, (1, 0, 99, 1, 0), 4): number(900),
+            (7, (1, 0, 99, 1, 0), 7): number(ROWS),
         }.get((kind, code, attribute))
 
     def get(self, apdu):
@@ -434,6 +438,7 @@ if __name__ == "__main__":
     parser.add_argument("--hdlc", action="store_true")
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--no-list", action="store_true")
+    parser.add_argument("--selects", choices=["time", "place", "nothing"], default="time")
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--deaf", action="store_true")
     parser.add_argument("--lies", action="store_true")

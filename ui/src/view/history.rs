@@ -402,6 +402,7 @@ fn Facts(facts: Vec<Fact>, offset: i32) -> impl IntoView {
             )
         };
         let id = match fact.kind {
+            FactKind::Filled => "fact-filled",
             FactKind::Gap => "fact-gap",
             FactKind::Reset => "fact-reset",
             FactKind::Jump => "fact-jump",

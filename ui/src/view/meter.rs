@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use meter_link::bridge::Proof;
 use meter_link::diagnosis::Finding;
+use meter_link::health::ProfileProgress;
 
 use super::home::refusal;
 use super::keys::Keys;
@@ -145,9 +146,11 @@ const fn waits(finding: Finding) -> bool {
     matches!(
         finding,
         Finding::BridgeStale
+            | Finding::NoAnswer
             | Finding::NotAllowed
             | Finding::NotEnabled
             | Finding::NotFound
+            | Finding::NotPermitted
             | Finding::NotReachable
             | Finding::PortBusy
     )
@@ -244,6 +247,9 @@ pub(crate) fn Heard(
             {row("heard-errors", (health.decode_errors > 0).then(|| count(health.decode_errors)))}
             {row("heard-rejected", (health.rejected > 0).then(|| count(health.rejected)))}
             {row("heard-reconnects", (health.reconnects > 0).then(|| count(health.reconnects)))}
+            {row("heard-fetching", health.profile_progress.map(|ProfileProgress { done, of }| {
+                with("fetching-parts", &[("done", i64::from(done).into()), ("of", i64::from(of).into())])
+            }))}
         </dl>
     }
 }

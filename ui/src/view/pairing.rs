@@ -41,6 +41,8 @@ pub(crate) enum Wanted {
     NotKept,
     /// A password alone.
     Password,
+    /// Another password than the one it was given.
+    PasswordAgain,
     /// A press of its button.
     Press,
     /// To be told of this home by the utility.
@@ -68,6 +70,7 @@ impl Wanted {
                 Proof::Nothing => return None,
                 Proof::Password => Self::Password,
             },
+            (None, Finding::PasswordWrong) if proof == Proof::Password => Self::PasswordAgain,
             (None, Finding::Untrusted) => match proof {
                 Proof::Button | Proof::Certificate => Self::TrustAnew,
                 Proof::Label => Self::LabelAnew,
@@ -79,7 +82,7 @@ impl Wanted {
 
     /// Whether it takes the place of the finding and what to check.
     pub(crate) const fn speaks_for_itself(self) -> bool {
-        !matches!(self, Self::LabelAnew | Self::TrustAnew)
+        !matches!(self, Self::LabelAnew | Self::PasswordAgain | Self::TrustAnew)
     }
 
     /// Whether somebody stands at the device now; nothing else should be on the screen.
@@ -163,6 +166,7 @@ pub(crate) fn Pairing(
             <Entry id names=None/>
         }
         .into_any(),
+        Wanted::PasswordAgain => view! { <Entry id names=None/> }.into_any(),
         Wanted::Press => view! {
             <Countdown id/>
             <p>{give_up("pair-give-up")}</p>
@@ -267,7 +271,7 @@ fn Entry(
                     on:input=move |event| set_user.set(event_target_value(&event))/>
             </label> })}
             <label>{text(password_name)}
-                <input type=kind autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="128" data-testid="login-password"
+                <input type=kind autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="320" data-testid="login-password"
                     on:input=move |event| set_password.set(event_target_value(&event))/>
             </label>
             <p class="broken" role="alert">{move || refused.get()}</p>
@@ -316,6 +320,8 @@ mod tests {
             assert_eq!(of(Finding::Untrusted), untrusted, "{address}");
             assert_eq!(of(Finding::Fine), None, "{address}");
         }
+        let wrong = Wanted::of(&meter("dlms://meter.lan?security=low", Finding::PasswordWrong, None));
+        assert_eq!(wrong, Some(Wanted::PasswordAgain), "what was wrong is said, and asked for again");
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn k7_no_key_is_in_the_database_a_debug_text_a_notice_or_an_error() {
             counters: Vec::new(),
             secret: None,
             worked: None,
+            known_until_utc_milliseconds: None,
             changes_keys: true,
         };
         let (candidates, masters) = (change.candidates(), change.masters());
