@@ -179,6 +179,22 @@ pub struct Household {
     find_devices: fn() -> Vec<FoundDevice>,
     list_ports: fn() -> Vec<Port>,
     page_key: Arc<str>,
+    /// Declared after `commands`: the recorder ends once the last sender is gone, and only then is waited for.
+    _recorder: Arc<RecorderThread>,
+}
+
+/// The recorder's thread. Waited for when the home is closed: a process that ends while its database is still being written
+/// would take the cipher away from under it.
+#[derive(Debug)]
+struct RecorderThread(Option<std::thread::JoinHandle<()>>);
+
+impl Drop for RecorderThread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // A recorder that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Household {
@@ -206,7 +222,7 @@ impl Household {
         let (recorder, live) =
             Recorder::open(writer, store.clone(), options.secrets.clone(), identity, home, orders, host_clock)?;
         let (commands, commanded) = mpsc::channel(COMMANDS);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || recorder.run(commanded))
             .map_err(|source| StoreError::Io { path: options.folder.clone(), source })?;
@@ -219,6 +235,7 @@ impl Household {
             find_devices: options.find_devices,
             list_ports: options.list_ports,
             page_key: page_key.into(),
+            _recorder: Arc::new(RecorderThread(Some(thread))),
         };
         Ok((household, ordered))
     }
